@@ -1,0 +1,48 @@
+# On a fresh machine: `make course` runs the course, `make test` runs the tests, `make lab` opens JupyterLab.
+# All of it happens in .venv, made with $(PYTHON), which may be any Python from 3.11 on.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
+
+.PHONY: course test lab lint format notebooks clean
+
+course: $(VENV)/.ready
+	$(PY) -m senet_edu course
+
+lab: $(VENV)/.ready
+	$(PY) -m jupyterlab notebooks/00_start.ipynb
+
+test: $(VENV)/.ready-test lint
+	$(PY) -m pytest tests notebooks --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
+
+lint: $(VENV)/.ready-test
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(VENV)/.ready-test
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+# Run the chapters from their text and commit what comes out: their outputs are what Colab and the site show.
+notebooks: $(VENV)/.ready
+	$(PY) -m senet_edu course --out notebooks
+
+# Without an NVIDIA GPU PyTorch's own CPU wheels spare 4 GB; where their index does not answer, PyPI's do.
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "senet-edu needs Python 3.11 or later: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	@command -v nvidia-smi >/dev/null \
+		|| $(PY) -m pip install --quiet --timeout 10 --retries 0 --index-url $(CPU_WHEELS) torch torchvision 2>/dev/null \
+		|| echo "PyTorch's index of CPU wheels does not answer; taking PyPI's, which are larger"
+	$(PY) -m pip install --quiet --editable ".[course]"
+	@touch $@
+
+$(VENV)/.ready-test: $(VENV)/.ready
+	$(PY) -m pip install --quiet --editable ".[course,test]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist _build *.egg-info
