@@ -1,0 +1,136 @@
+"""Images to learn on: CIFAR-10 from wherever it is, or worlds drawn by the package.
+
+Everywhere: images uint8 [n, 3, 32, 32], labels int64 [n].
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from . import cache, decode, download
+from .sources import CIFAR10_CLASSES, SPLITS, DataError, DataNotFoundError, Source, cifar10_source
+from .synthetic import SHAPES_CLASSES, hue_xor, shapes
+
+__all__ = [
+    "CIFAR10_CLASSES",
+    "CIFAR10_MEAN",
+    "CIFAR10_STD",
+    "SHAPES_CLASSES",
+    "DataError",
+    "DataNotFoundError",
+    "Dataset",
+    "Source",
+    "balanced_subset",
+    "cifar10_source",
+    "hold_out",
+    "hue_xor",
+    "load_cifar10",
+    "load_course_data",
+    "shapes",
+]
+
+# of the original training images, red, green and blue, when 0 to 255 is scaled to 0 to 1
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR10_STD = (0.2470, 0.2435, 0.2616)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One split. `about` says in a sentence what the images are; a chapter prints it before anything else."""
+
+    images: Tensor  # uint8 [n, 3, 32, 32]
+    labels: Tensor  # int64 [n]
+    classes: tuple[str, ...]
+    name: str  # "CIFAR-10" or "shapes"
+    about: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def load_cifar10(root: str | Path | None = None, split: str = "train") -> tuple[Tensor, Tensor]:
+    """CIFAR-10: uint8 images [n, 3, 32, 32], int64 labels [n], n = 50,000 or 10,000 for the official files.
+
+    From, in order: `root`; the environment variable SENET_EDU_CIFAR10; an earlier download; the download
+    (unless SENET_EDU_OFFLINE is set). A path may be a folder or an archive (.tar.xz, .tar.gz, .tar, .zip) of
+    cifar-10-batches-py, or of images in train/<class>/ and test/<class>/. The decoded images are cached.
+    Raises DataError for wrong or damaged data, DataNotFoundError when there are none and none can be fetched,
+    ValueError for another split than "train" or "test".
+    """
+    _check_split(split)
+    source = cifar10_source(root)
+    if source.kind == "download":
+        download.download(download.CIFAR10_URLS, source.path, download.CIFAR10_MD5)
+        source = cifar10_source(root)
+    key = cache.identity(source)
+    cached = cache.load(key, split)
+    if cached is not None:
+        return cached
+    decoded = decode.decode(source.path)
+    for name, (images, labels) in decoded.items():
+        cache.save(key, name, images, labels)
+    return decoded[split]
+
+
+_looked_in_vain: dict[tuple[str | None, ...], str] = {}  # in this process: the settings, and what came out
+
+
+def load_course_data(split: str = "train", root: str | Path | None = None) -> Dataset:
+    """CIFAR-10 as `load_cifar10` finds it; where there is none at all, `shapes`, and `about` says so.
+
+    `shapes`: 10,000 training images (seed 0), 2,000 test images (seed 1). A search that failed is not
+    repeated in this process, so both splits come from one world. Raises DataError for data that are wrong.
+    """
+    _check_split(split)
+    settings = ("SENET_EDU_CIFAR10", "SENET_EDU_OFFLINE", "SENET_EDU_CACHE")
+    place = (None if root is None else str(root), *(os.environ.get(name) for name in settings))
+    if place not in _looked_in_vain:
+        try:
+            images, labels = load_cifar10(root, split)
+        except DataNotFoundError as error:
+            _looked_in_vain[place] = str(error)
+        else:
+            about = f"CIFAR-10, {len(labels):,} {split} images: {cifar10_source(root).description}."
+            return Dataset(images, labels, CIFAR10_CLASSES, "CIFAR-10", about)
+    images, labels = shapes(10_000, seed=0) if split == "train" else shapes(2_000, seed=1)
+    about = f"NOT CIFAR-10: {len(labels):,} {split} images of `shapes`, a world drawn by this package. "
+    return Dataset(images, labels, SHAPES_CLASSES, "shapes", about + _looked_in_vain[place])
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}, not one of {', '.join(SPLITS)}")
+
+
+def balanced_subset(labels: Tensor, per_class: int, seed: int) -> Tensor:
+    """Indices (int64 [classes · per_class], shuffled) of `per_class` items of each class 0 to labels.max().
+
+    Raises ValueError when a class has too few, naming it, and when `per_class` is not positive.
+    """
+    if per_class < 1:
+        raise ValueError(f"per_class is {per_class}, not a positive number")
+    generator = torch.Generator().manual_seed(seed)
+    chosen = []
+    for label in range(int(labels.max()) + 1):
+        members = (labels == label).nonzero().squeeze(1)
+        if len(members) < per_class:
+            raise ValueError(f"class {label} has {len(members)} items, too few for {per_class}")
+        chosen.append(members[torch.randperm(len(members), generator=generator)[:per_class]])
+    indices = torch.cat(chosen)
+    return indices[torch.randperm(len(indices), generator=generator)]
+
+
+def hold_out(labels: Tensor, per_class: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices to train on (in order) and indices held out (`per_class` of each class, shuffled); no overlap.
+
+    Raises ValueError as `balanced_subset` does.
+    """
+    held = balanced_subset(labels, per_class, seed)
+    kept = torch.ones(len(labels), dtype=torch.bool)
+    kept[held] = False
+    return kept.nonzero().squeeze(1), held
