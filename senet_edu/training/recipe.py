@@ -1,0 +1,149 @@
+"""What a training run is made of: the recipe, its learning rate, its weight decay, its augmentation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from senet_edu.blocks import SEBlock
+from senet_edu.data import CIFAR10_MEAN, CIFAR10_STD
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; the defaults are for CIFAR-10 in a few epochs.
+
+    Attributes:
+        epochs: passes over the images.
+        batch_size: images a step, over all processes together; rounded down to a multiple of their number.
+        peak_rate: highest learning rate of SGD with Nesterov momentum.
+        momentum: of SGD.
+        weight_decay: on every parameter outside the SE layers.
+        se_weight_decay: on W₁, W₂ and their biases. Zero by default: with decay at a high rate W₂ goes to zero, every
+            gate to σ(0) = 0.5, and the BN before the block absorbs the constant (chapter 05).
+        schedule: "one-cycle" rises and falls along half cosines, "triangular" along straight lines.
+        warmup: share of all steps before the peak.
+        label_smoothing: share of the target spread over all classes.
+        flip: mirror half of the images, left to right.
+        translate: shift by up to so many pixels each way, the border reflected.
+        cutout: side in pixels of a square that is blanked; 0 for none.
+    """
+
+    epochs: int = 8
+    batch_size: int = 128
+    peak_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    se_weight_decay: float = 0.0
+    schedule: Literal["one-cycle", "triangular"] = "one-cycle"
+    warmup: float = 0.25
+    label_smoothing: float = 0.0
+    flip: bool = True
+    translate: int = 4
+    cutout: int = 0
+
+
+def learning_rate(recipe: Recipe, progress: float) -> float:
+    """Learning rate at `progress`, the share of all steps already done (0 to 1).
+
+    It rises from a tenth of the peak and falls to zero.
+    """
+    rising = progress < recipe.warmup or recipe.warmup == 1
+    share = progress / recipe.warmup if rising else (1 - progress) / (1 - recipe.warmup)  # 0 to 1, then 1 to 0
+    if recipe.schedule == "one-cycle":
+        share = (1 - math.cos(math.pi * share)) / 2
+    return recipe.peak_rate * (0.1 + 0.9 * share if rising else share)
+
+
+def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Two groups for the optimiser: the SE layers with `se_weight_decay`, all else with `weight_decay`."""
+    se = [p for m in model.modules() if isinstance(m, SEBlock) for p in m.parameters()]
+    in_se = {id(p) for p in se}
+    rest = [p for p in model.parameters() if id(p) not in in_se]
+    groups = [
+        {"params": rest, "weight_decay": recipe.weight_decay},
+        {"params": se, "weight_decay": recipe.se_weight_decay},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """All that is random about one epoch, drawn before it starts.
+
+    It depends on the seed and the epoch's number alone, so a resumed run, another device or another number of
+    processes sees the same images in the same order, moved in the same way.
+
+    Attributes:
+        order: index of the image at each place [n].
+        mirrored: bool [n], as all that follows by place in the order.
+        shift: pixels down and right [n, 2].
+        hole: row and column of the centre of the blanked square [n, 2].
+    """
+
+    order: Tensor
+    mirrored: Tensor
+    shift: Tensor
+    hole: Tensor
+
+    @classmethod
+    def draw(cls, n: int, size: Sequence[int], recipe: Recipe, seed: int, epoch: int) -> EpochPlan:
+        generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+        order = torch.randperm(n, generator=generator)
+        mirrored = torch.rand(n, generator=generator) < (0.5 if recipe.flip else 0.0)
+        shift = torch.randint(-recipe.translate, recipe.translate + 1, (n, 2), generator=generator)
+        hole = (torch.rand(n, 2, generator=generator) * torch.tensor(size)).long()
+        return cls(order, mirrored, shift, hole)
+
+    def to(self, device: torch.device) -> EpochPlan:
+        return EpochPlan(*(t.to(device) for t in (self.order, self.mirrored, self.shift, self.hole)))
+
+    def batch(self, images: Tensor, places: slice, recipe: Recipe) -> tuple[Tensor, Tensor]:
+        """The images at `places` of the order: flipped, shifted, normalised, blanked; and their indices."""
+        index = self.order[places]
+        batch = move(images[index], self.mirrored[places], self.shift[places])
+        batch = normalise(batch)
+        return blank(batch, self.hole[places], recipe.cutout), index
+
+
+def move(images: Tensor, mirrored: Tensor, shift: Tensor) -> Tensor:
+    """Flip and shift a whole batch with one gather, the border reflected. [n, C, H, W] of any type, in and out."""
+    n, _, height, width = images.shape
+    device = images.device
+    rows = reflect(torch.arange(height, device=device) - shift[:, :1], height)  # [n, H]
+    columns = reflect(torch.arange(width, device=device) - shift[:, 1:], width)  # [n, W]
+    columns = torch.where(mirrored[:, None], width - 1 - columns, columns)
+    image = torch.arange(n, device=device)[:, None, None]
+    moved = images[image, :, rows[:, :, None], columns[:, None, :]]  # [n, H, W, C]
+    return moved.movedim(-1, 1)  # [n, C, H, W]
+
+
+def reflect(positions: Tensor, size: int) -> Tensor:
+    """Fold positions outside 0 … size-1 back inside, as between two mirrors at the outermost pixels."""
+    positions = positions.remainder(max(2 * (size - 1), 1))  # there and back again is one period
+    return torch.where(positions >= size, 2 * (size - 1) - positions, positions)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """uint8 [n, C, H, W] to float32 with CIFAR-10's mean and standard deviation (their average on grey images)."""
+    mean = torch.tensor(CIFAR10_MEAN, device=images.device)
+    std = torch.tensor(CIFAR10_STD, device=images.device)
+    if images.shape[1] != 3:
+        mean, std = mean.mean().expand(images.shape[1]), std.mean().expand(images.shape[1])
+    return (images.float() / 255 - mean[:, None, None]) / std[:, None, None]
+
+
+def blank(images: Tensor, hole: Tensor, side: int) -> Tensor:
+    """Cutout (arXiv 1708.04552): a square of `side` pixels around `hole` set to zero, the mean after `normalise`."""
+    if side == 0:
+        return images
+    height, width = images.shape[-2:]
+    rows = torch.arange(height, device=images.device) - hole[:, :1] + side // 2  # [n, H], 0 … side-1 inside
+    columns = torch.arange(width, device=images.device) - hole[:, 1:] + side // 2  # [n, W]
+    inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]
+    return images.masked_fill(inside[:, None], 0.0)

@@ -1,0 +1,677 @@
+"""Training that is killed, damaged, refused, starved of disk or memory, or shared between processes.
+
+As a script this file is the other side of its own tests: it trains to be killed, or as one of two processes.
+"""
+
+from __future__ import annotations
+
+import errno
+import faulthandler
+import itertools
+import json
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from senet_edu.blocks import SEBlock
+from senet_edu.training import (
+    CheckpointError,
+    EpochPlan,
+    Recipe,
+    TrainingError,
+    checkpoint,
+    fit,
+    loop,
+    normalise,
+)
+
+RECIPE = Recipe(epochs=3, batch_size=8, label_smoothing=0.1, cutout=2)
+STEPS = 10  # an epoch
+
+
+def network(se: bool = True) -> nn.Module:
+    """Dropout draws from the global generator, BN and momentum keep state: a resumed run must have all."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        SEBlock(8, 2) if se else nn.Identity(),
+        nn.Flatten(),
+        nn.Dropout(0.3),
+        nn.Linear(8 * 64, 4),
+    )
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Of so small a network two threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def data(n: int = 84) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (n, 3, 8, 8), dtype=torch.uint8, generator=generator)
+    return images, torch.randint(0, 4, (n,), generator=generator)
+
+
+def train(model: nn.Module, folder: Path | str | None, recipe: Recipe = RECIPE, precision: str = "no", **kwargs):
+    return fit(model, *data(), recipe, folder=folder, precision=precision, cpu=True, progress=False, **kwargs)
+
+
+def rows(history: list[dict[str, float]]) -> list[tuple[float, ...]]:
+    return [(row["epoch"], row["loss"], row["accuracy"], row["rate"]) for row in history]
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    return {key: value.clone() for key, value in model.state_dict().items()}
+
+
+def equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def kept_state(folder: Path) -> dict:
+    with safe_open(folder / checkpoint.NAME, framework="pt") as file:
+        return json.loads(file.metadata()["state"])
+
+
+# Killed
+
+
+def save_every_third_step() -> None:
+    """A clock that goes two seconds a look, so that checkpoints fall within an epoch."""
+    loop.time = SimpleNamespace(monotonic=itertools.count(0.0, 2.0).__next__)
+    loop.SAVE_EVERY = 5.0
+
+
+def die_while_saving(at: int, when: str) -> None:
+    """Kill this process in the `at`-th save: half of the file written, or all of it but not yet in place."""
+    saves = itertools.count(1)
+    save_file, replace = checkpoint.save_file, os.replace
+
+    def kill() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def half(tensors, path, metadata=None):
+        save_file(tensors, path, metadata=metadata)
+        if next(saves) == at:
+            os.truncate(path, os.path.getsize(path) // 2)
+            kill()
+
+    def never(source, target):
+        if next(saves) == at:
+            kill()
+        replace(source, target)
+
+    if when == "writing":
+        checkpoint.save_file = half
+    else:
+        os.replace = never
+
+
+def trainer() -> None:
+    """Read jobs, one a line; train each in a fork, kill it when the job says so, and tell how it ended."""
+    import accelerate  # noqa: F401 (once, not in every fork)
+    import torch._dynamo
+    import tqdm.auto  # noqa: F401
+
+    for line in sys.stdin:
+        job = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            torch.set_num_threads(1)
+            save_every_third_step()
+            if "die" in job:
+                die_while_saving(*job["die"])
+            model = network()
+            model.register_forward_pre_hook(partial(lambda pause, *_: time.sleep(pause), job.get("pause", 0)))
+            run = train(model, job["folder"], precision=job["precision"])
+            torch.save({"weights": model.state_dict(), "rows": rows(run.history)}, job["result"])
+            os._exit(0)
+        if "kill_after" in job:
+            time.sleep(job["kill_after"])
+            os.kill(child, signal.SIGKILL)  # it is not yet waited for, so the number is still its own
+        print("ended", os.waitpid(child, 0)[1], flush=True)
+
+
+def package_path() -> dict[str, str]:
+    root = Path(loop.__file__).parents[2]
+    return {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+
+
+class Trainer:
+    """The script's `trainer`, started once: torch is imported once, and each job costs only its own time."""
+
+    def __init__(self) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "trainer"], stdin=pipe, stdout=pipe, text=True, env=package_path()
+        )
+
+    def run(self, **job) -> int:
+        """0, or the signal that killed the job."""
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        word, status = self.process.stdout.readline().split()
+        assert word == "ended"
+        return int(status)
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(timeout=30)
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="a process is killed with SIGKILL: POSIX only")
+
+
+@pytest.fixture(scope="module")
+def jobs():
+    trainer = Trainer()
+    yield trainer
+    trainer.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(jobs, tmp_path_factory):
+    """Weights and rows of a run that nobody kills, by precision."""
+    found = {}
+    for precision in ("no", "bf16"):
+        folder = tmp_path_factory.mktemp(f"undisturbed-{precision}")
+        assert jobs.run(folder=str(folder / "run"), precision=precision, result=str(folder / "result")) == 0
+        found[precision] = torch.load(folder / "result")
+    return found
+
+
+@needs_fork
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_killed_at_random_moments_gives_the_same_bits(jobs, undisturbed, tmp_path, precision):
+    wanted, pause = (
+        undisturbed[precision],
+        0.02,
+    )  # a run takes 0.6 s at least, so the first kill comes in time
+    job = {
+        "folder": str(tmp_path / "run"),
+        "precision": precision,
+        "result": str(tmp_path / "result"),
+        "pause": pause,
+    }
+    seed = random.randrange(2**32)
+    draw = random.Random(seed)
+    kills = 0
+    for _ in range(20):
+        late = {"kill_after": draw.uniform(0.05, 0.5)} if kills < 8 else {}
+        ended = jobs.run(**job, **late)
+        if ended == 0:
+            break
+        assert ended == signal.SIGKILL
+        kills += 1
+    else:
+        pytest.fail("the run never ends")
+    got = torch.load(tmp_path / "result")
+    assert kills >= 1, seed
+    assert got["rows"] == wanted["rows"], seed
+    assert equal(got["weights"], wanted["weights"]), seed
+
+
+@needs_fork
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+@pytest.mark.parametrize("when", ["writing", "replacing"])
+def test_killed_in_every_save_gives_the_same_bits(jobs, undisturbed, tmp_path, when, precision):
+    """The worst moments: each sitting ends in its second save, so only one checkpoint of it remains."""
+    wanted = undisturbed[precision]
+    folder = tmp_path / "run"
+    job = {
+        "folder": str(folder),
+        "precision": precision,
+        "result": str(tmp_path / "result"),
+        "die": [2, when],
+    }
+    done = []
+    for _ in range(40):
+        ended = jobs.run(**job)
+        if ended == 0:
+            break
+        assert ended == signal.SIGKILL
+        done.append(kept_state(folder)["done"])
+    assert ended == 0
+    assert done == sorted(set(done))  # each sitting got on
+    assert any(steps % STEPS for steps in done)  # within an epoch too
+    got = torch.load(tmp_path / "result")
+    assert got["rows"] == wanted["rows"]
+    assert equal(got["weights"], wanted["weights"])
+    assert [path.name for path in folder.iterdir()] == [checkpoint.NAME]  # nothing half written stays behind
+
+
+def test_resumed_run_does_not_start_over(tmp_path):
+    whole = network()
+    train(whole, None)
+
+    class Stop(Exception):
+        pass
+
+    def stop(history):
+        if len(history) == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(network(), tmp_path, on_epoch=stop)
+    model, calls = network(), []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    run = train(model, tmp_path)
+    assert len(calls) == STEPS
+    assert len(run.history) == 3
+    assert equal(weights(model), weights(whole))
+
+
+def test_a_finished_run_is_only_loaded(tmp_path):
+    model, calls = network(), []
+    first = train(model, tmp_path)
+    again = network()
+    again.register_forward_hook(lambda *_: calls.append(1))
+    second = train(again, tmp_path)
+    assert calls == []
+    assert second.history == first.history
+    assert second.seconds == first.seconds
+    assert equal(weights(again), weights(model))
+
+
+# Damaged or refused
+
+
+@pytest.fixture
+def finished(tmp_path) -> Path:
+    train(network(), tmp_path)
+    return tmp_path
+
+
+def refused(folder: Path, model: nn.Module | None = None, recipe: Recipe = RECIPE, **kwargs) -> str:
+    """The refusal, after which model and random generator must be as they were."""
+    model = model or network()
+    before, generator = weights(model), torch.get_rng_state()
+    with pytest.raises(CheckpointError) as error:
+        train(model, folder, recipe, **kwargs)
+    assert equal(weights(model), before)
+    assert torch.equal(torch.get_rng_state(), generator)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("share", [0, 0.0005, 0.01, 0.5, 0.99])
+def test_truncated_checkpoint(finished, share):
+    path = finished / checkpoint.NAME
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    message = refused(finished)
+    assert str(path) in message
+    assert "delete it" in message
+
+
+def test_flipped_bits(finished):
+    path = finished / checkpoint.NAME
+    content = path.read_bytes()
+    header = 8 + struct.unpack("<Q", content[:8])[0]
+    draw = random.Random(0)
+    places = [*range(0, header, 7), *draw.sample(range(header, len(content)), 150), len(content) - 1]
+    good, messages, harmless = checkpoint.read(finished), [], 0
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            state, tensors = checkpoint.read(finished)
+        except CheckpointError as caught:
+            messages.append(str(caught))
+            continue
+        harmless += state == good[0] and equal(tensors, good[1])  # the bit changed nothing that is read
+    assert len(messages) + harmless == len(places)
+    assert all(str(path) in message for message in messages)
+    assert harmless < 0.02 * len(places)
+
+
+def test_other_settings_are_refused_by_name(finished):
+    from dataclasses import replace
+
+    message = refused(finished, recipe=replace(RECIPE, peak_rate=0.05, epochs=4))
+    assert "peak_rate = 0.1 (now 0.05)" in message
+    assert "epochs = 3 (now 4)" in message
+    assert "momentum" not in message
+    assert "seed = 0 (now 7)" in refused(finished, seed=7)
+    assert "precision = no (now bf16)" in refused(finished, precision="bf16")
+
+
+def test_other_images_or_labels_are_refused(finished, monkeypatch):
+    images, labels = data()
+    other_images, other_labels = images.clone(), labels.clone()
+    other_images[-1, -1, -1, -1] ^= 1
+    other_labels[0] = (other_labels[0] + 1) % 4
+    for other in ((other_images, labels), (images, other_labels)):
+        monkeypatch.setattr(sys.modules[__name__], "data", lambda other=other: other)
+        assert "data = " in refused(finished)
+    monkeypatch.setattr(sys.modules[__name__], "data", lambda: (images[:80], labels[:80]))
+    assert "images = 84 (now 80)" in refused(finished)
+
+
+@pytest.mark.parametrize("change", ["plain", "wider", "narrower"])
+def test_other_network_is_refused(finished, change):
+    model = network(se=change != "plain")
+    if change != "plain":
+        model[3] = SEBlock(8, 1 if change == "wider" else 4)
+    message = refused(finished, model)
+    assert "another network" in message
+    assert str(finished / checkpoint.NAME) in message
+    assert "3.fc1" in message
+
+
+def test_the_checkpoint_is_plain_data(finished, monkeypatch):
+    """Eight bytes of length, JSON, and numbers: read here with nothing but json and numpy."""
+    content = (finished / checkpoint.NAME).read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    assert set(header.pop("__metadata__")) >= {"state", "sha256"}
+    assert {entry["dtype"] for entry in header.values()} <= {"F32", "I64", "U8"}
+    end = max(entry["data_offsets"][1] for entry in header.values())
+    assert 8 + length + end == len(content)  # and nothing after it
+    first, last = header["model.0.weight"]["data_offsets"]
+    model = network()
+    train(model, finished)
+    got = np.frombuffer(content[8 + length + first : 8 + length + last], dtype="<f4")
+    assert np.array_equal(got, model[0].weight.detach().numpy().ravel())
+
+
+# The disk
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_full_disk_while_saving(tmp_path, monkeypatch, error):
+    real, calls = checkpoint.save_file, itertools.count(1)
+
+    def full(tensors, path, metadata=None):
+        if next(calls) > 1:
+            raise error
+        real(tensors, path, metadata=metadata)
+
+    whole = network()
+    train(whole, None)
+    model = network()
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.warns(UserWarning, match="No space left.*Training goes on.*Make room"):
+        run = train(model, tmp_path)
+    assert len(run.history) == 3
+    assert equal(weights(model), weights(whole))
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
+    assert kept_state(tmp_path)["done"] == STEPS  # the old one
+
+    monkeypatch.undo()
+    resumed = network()
+    train(resumed, tmp_path)
+    assert equal(weights(resumed), weights(whole))
+
+
+def test_a_limit_on_file_sizes_is_a_full_disk(tmp_path):
+    resource = pytest.importorskip("resource", reason="file size limits are POSIX only")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        with pytest.warns(UserWarning, match="could not write a checkpoint"):
+            run = train(network(), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(run.history) == 3
+    assert not (tmp_path / checkpoint.NAME).exists()
+
+
+def test_the_folder_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.warns(UserWarning, match="could not write a checkpoint"):
+        run = train(network(), tmp_path / "file" / "run")
+    assert len(run.history) == 3
+
+
+# The loss and the memory
+
+
+def unwrapped(model: nn.Module) -> bool:
+    """Outside `fit` the model computes as a fresh one with its weights does, bit for bit."""
+    twin = network()
+    if isinstance(model[0], Breaks):
+        twin.insert(0, nn.Identity())
+    twin.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        x = normalise(data()[0])
+        a, b = model.eval()(x), twin.eval()(x)
+    return a.dtype == torch.float32 and torch.equal(a.nan_to_num(), b.nan_to_num())
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_loss_that_is_no_number(tmp_path, precision):
+    model = network()
+
+    def poison(history):
+        with torch.no_grad():
+            model[-1].weight[0, 0] = float("nan")
+
+    with pytest.raises(TrainingError, match="no longer a number in epoch 2") as error:
+        train(model, tmp_path, precision=precision, on_epoch=poison)
+    for words in ("Lower the peak rate (0.1)", "warm-up (0.25)", f"last good checkpoint is in {tmp_path}"):
+        assert words in str(error.value)
+    state, tensors = checkpoint.read(tmp_path)
+    assert state["done"] == STEPS
+    assert all(value.isfinite().all() for value in tensors.values() if value.is_floating_point())
+    with torch.no_grad():
+        model[-1].weight.nan_to_num_()
+    assert unwrapped(model)
+
+
+def test_absurd_rate(tmp_path):
+    model = network()
+    with pytest.raises(TrainingError, match="no longer a number in epoch 1") as error:
+        train(model, tmp_path / "run", Recipe(epochs=1, batch_size=8, peak_rate=1e30))
+    assert "checkpoint" not in str(error.value)  # there is none to speak of
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path, monkeypatch):
+    """The last step of an epoch can spoil the weights after a loss that was still a number."""
+    model, calls = network(), itertools.count(1)
+
+    def spoil(module, gradients):
+        if next(calls) == 2 * STEPS:
+            return (torch.full_like(gradients[0], float("inf")),)
+        return None
+
+    model[-1].register_full_backward_pre_hook(spoil)
+    with pytest.raises(TrainingError, match="in epoch 2"):
+        train(model, tmp_path)
+    assert kept_state(tmp_path)["done"] == STEPS
+
+
+class Breaks(nn.Module):
+    """Does nothing until its `at`-th call, then calls `how`."""
+
+    def __init__(self, how, at: int = 15) -> None:
+        super().__init__()
+        self.how, self.left = how, at
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.left -= 1
+        if self.left == 0:
+            self.how()
+        return x
+
+
+def raises(error: Exception):
+    def call():
+        raise error
+
+    return call
+
+
+MEMORY = {
+    "CUDA": raises(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")),
+    "MPS": raises(RuntimeError("MPS backend out of memory (MPS allocated: 5.00 GB)")),
+    "Windows": raises(
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.")
+    ),
+    "cuBLAS": raises(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")),
+    "this machine": lambda: torch.empty(1 << 55, dtype=torch.uint8),
+}
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+@pytest.mark.parametrize("how", MEMORY)
+def test_out_of_memory(tmp_path, how, precision):
+    model = network().insert(0, Breaks(MEMORY[how]))
+    with pytest.raises(TrainingError, match="out of memory on cpu with 8 images a step.*smaller batch") as error:
+        train(model, tmp_path, precision=precision)
+    assert f"last good checkpoint is in {tmp_path}" in str(error.value)
+    assert isinstance(error.value.__cause__, RuntimeError)
+    assert unwrapped(model)
+    assert kept_state(tmp_path)["done"] == STEPS
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("unsupported memory format option Preserve"),
+        ValueError("out of memory"),
+        KeyboardInterrupt(),
+    ],
+)
+def test_other_errors_stay_themselves(error):
+    model = network().insert(0, Breaks(raises(error)))
+    with pytest.raises(type(error)) as raised:
+        train(model, None, precision="bf16")
+    assert raised.value is error
+    inside = []
+    model[0].register_forward_hook(lambda *_: inside.append(torch.is_autocast_enabled("cpu")))
+    model(normalise(data()[0]))
+    assert inside == [False]
+
+
+# Two processes
+
+
+def share_of_two(out: str) -> None:
+    """One of the processes that a launcher starts: train, and write down what this one saw and has."""
+    faulthandler.dump_traceback_later(60, exit=True)  # rather than wait for each other for ever
+    torch.set_num_threads(1)
+    seen, logits_seen, sides = [], [], {}
+    draw, save = EpochPlan.batch, checkpoint.save
+
+    def batch(self, images, places, recipe):
+        x, index = draw(self, images, places, recipe)
+        seen.append(index.tolist())
+        return x, index
+
+    def slow_save(*args):
+        time.sleep(0.5)  # the other process, which does not save, gets ahead
+        return save(*args)
+
+    EpochPlan.batch, checkpoint.save = batch, slow_save
+    for name, n, recipe, folder in (
+        ("even", 42, Recipe(epochs=2, batch_size=8), Path(out) / "run"),
+        ("again", 42, Recipe(epochs=2, batch_size=8), Path(out) / "run"),
+        ("odd", 30, Recipe(epochs=1, batch_size=7), None),
+        ("few", 5, Recipe(epochs=1, batch_size=128), None),
+    ):
+        seen.clear()
+        logits_seen.clear()
+        model = network()
+        torch.manual_seed(int(os.environ["RANK"]))  # dropout differs between the processes, as it should
+        model.register_forward_hook(lambda module, inputs, logits: logits_seen.append(logits.detach().tolist()))
+        run = fit(model, *data(n), recipe, folder=folder, cpu=True, precision="no", progress=False)
+        sides[name] = {
+            "seen": list(seen),
+            "logits": list(logits_seen),
+            "rows": rows(run.history),
+            "processes": run.processes,
+            "weights": {key: value.tolist() for key, value in model.named_parameters()},
+        }
+    try:
+        fit(network(), *data(8), Recipe(epochs=1, batch_size=1), cpu=True, precision="no", progress=False)
+    except ValueError as error:
+        sides["error"] = str(error)
+    Path(out, f"{os.environ['RANK']}.json").write_text(json.dumps(sides))
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory):
+    out = tmp_path_factory.mktemp("two")
+    # torchrun, for `accelerate launch --cpu` starts a single process unless there is MPI
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    result = subprocess.run(
+        [*launch, __file__, "share", str(out)],
+        env=package_path(),
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return [json.loads((out / f"{rank}.json").read_text()) for rank in (0, 1)]
+
+
+@pytest.mark.parametrize(("name", "share", "steps"), [("even", 4, 10), ("odd", 3, 5), ("few", 2, 1)])
+def test_two_processes_share_each_batch(sides, name, share, steps):
+    a, b = (side[name] for side in sides)
+    assert a["processes"] == b["processes"] == 2
+    assert a["weights"] == b["weights"]
+    assert a["rows"] == b["rows"]
+    assert [len(index) for index in a["seen"]] == [len(index) for index in b["seen"]] == [share] * steps
+    a_epoch = len(a["seen"]) // len(a["rows"])
+    for first in range(0, steps, a_epoch):
+        images = sum(a["seen"][first : first + a_epoch] + b["seen"][first : first + a_epoch], [])
+        assert len(images) == len(set(images))
+
+
+@pytest.mark.parametrize("name", ["even", "odd"])
+def test_two_processes_report_the_mean_of_both(sides, name):
+    labels = data(42 if name == "even" else 30)[1]
+    per_epoch = len(sides[0][name]["seen"]) // len(sides[0][name]["rows"])
+    for i, (_, loss, accuracy, _) in enumerate(sides[0][name]["rows"]):
+        epoch = slice(i * per_epoch, (i + 1) * per_epoch)
+        index = torch.tensor([side[name]["seen"][epoch] for side in sides]).flatten()
+        logits = torch.tensor([side[name]["logits"][epoch] for side in sides]).flatten(0, 2)
+        assert loss == pytest.approx(nn.functional.cross_entropy(logits, labels[index]).item(), rel=1e-5)
+        assert accuracy == pytest.approx((logits.argmax(1) == labels[index]).float().mean().item())
+
+
+def test_two_processes_load_a_finished_run(sides):
+    for side in sides:
+        assert side["again"]["seen"] == []
+        assert side["again"]["rows"] == side["even"]["rows"]
+        assert side["again"]["weights"] == side["even"]["weights"]
+
+
+def test_two_processes_cannot_share_one_image(sides):
+    for side in sides:
+        assert "2 processes cannot share batches of 1" in side["error"]
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "trainer":
+        trainer()
+    else:
+        share_of_two(sys.argv[2])

@@ -1,0 +1,563 @@
+"""The recipe, the plan of an epoch, the loop on a tiny set, evaluation, and the choice of precision."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from senet_edu.blocks import SEBlock
+from senet_edu.data import CIFAR10_MEAN, CIFAR10_STD
+from senet_edu.models import create_model
+from senet_edu.training import (
+    EpochPlan,
+    Recipe,
+    best_precision,
+    describe,
+    evaluate,
+    fit,
+    learning_rate,
+    normalise,
+    parameter_groups,
+    predict,
+    speed,
+)
+from senet_edu.training import machine as machine_module
+from senet_edu.training.loop import progress_bar, start
+from senet_edu.training.recipe import blank, move
+
+few = settings(max_examples=60, deadline=None)
+on_cpu = {"cpu": True, "precision": "no", "progress": False}
+
+recipes = st.builds(
+    Recipe,
+    peak_rate=st.floats(1e-3, 10),
+    warmup=st.floats(0.02, 0.95),
+    schedule=st.sampled_from(["one-cycle", "triangular"]),
+)
+
+
+def network(classes: int = 2, channels: int = 3) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(channels, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        SEBlock(8, 2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, classes),
+    )
+
+
+def bright_or_dark(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 2
+    images = torch.randint(0, 100, (n, 3, 8, 8), generator=generator) + 120 * labels[:, None, None, None]
+    return images.to(torch.uint8), labels
+
+
+# Learning rate
+
+
+@few
+@given(recipes)
+def test_learning_rate_at_start_peak_and_end(recipe):
+    assert learning_rate(recipe, 0.0) == pytest.approx(0.1 * recipe.peak_rate)
+    assert learning_rate(recipe, recipe.warmup) == pytest.approx(recipe.peak_rate)
+    assert learning_rate(recipe, 1.0) == pytest.approx(0.0, abs=1e-12)
+
+
+@few
+@given(recipes)
+def test_learning_rate_rises_then_falls_without_a_jump(recipe):
+    progress = np.linspace(0, 1, 2001)
+    rates = np.array([learning_rate(recipe, p) for p in progress])
+    steps = np.diff(rates)
+    before = progress[1:] <= recipe.warmup
+    after = progress[:-1] >= recipe.warmup
+    assert (steps[before] > -1e-12).all()
+    assert (steps[after] < 1e-12).all()
+    steepest = math.pi / 2 * recipe.peak_rate / min(recipe.warmup, 1 - recipe.warmup)
+    assert np.abs(steps).max() <= steepest * (progress[1] - progress[0]) * 1.01
+    assert (rates >= 0).all()
+    assert (rates <= recipe.peak_rate * (1 + 1e-12)).all()
+
+
+def test_learning_rate_between():
+    line = Recipe(peak_rate=2.0, warmup=0.2, schedule="triangular")
+    assert [learning_rate(line, p) for p in (0.1, 0.6, 0.8)] == pytest.approx([1.1, 1.0, 0.5])
+    cosine = dataclasses.replace(line, schedule="one-cycle")
+    assert learning_rate(cosine, 0.6) == pytest.approx(1.0)
+    assert learning_rate(cosine, 0.8) == pytest.approx(2 * (1 - math.cos(math.pi / 4)) / 2)
+    assert learning_rate(cosine, 0.1) == pytest.approx(1.1)
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "triangular"])
+@pytest.mark.parametrize(("warmup", "start", "end"), [(0.0, 1.0, 0.0), (1.0, 0.1, 1.0)])
+def test_learning_rate_that_only_falls_or_rises(schedule, warmup, start, end):
+    recipe = Recipe(peak_rate=1.0, warmup=warmup, schedule=schedule)
+    assert learning_rate(recipe, 0.0) == pytest.approx(start)
+    assert learning_rate(recipe, 1.0) == pytest.approx(end)
+
+
+# Weight decay
+
+
+def test_se_layers_are_a_group_without_decay():
+    model = create_model("se_resnet18", width=0.0625)
+    rest, se = parameter_groups(model, Recipe())
+    assert (rest["weight_decay"], se["weight_decay"]) == (5e-4, 0.0)
+    inside = {id(p) for key, p in model.named_parameters() if ".se." in key}
+    assert {id(p) for p in se["params"]} == inside
+    assert len(se["params"]) == 8 * 4
+    every = [id(p) for p in rest["params"] + se["params"]]
+    assert len(every) == len(set(every))
+    assert set(every) == {id(p) for p in model.parameters()}
+
+
+def test_decay_of_the_se_layers_can_be_set():
+    groups = parameter_groups(network(), Recipe(weight_decay=0.1, se_weight_decay=0.2))
+    assert [g["weight_decay"] for g in groups] == [0.1, 0.2]
+
+
+def test_a_plain_network_has_one_group():
+    model = create_model("resnet18", width=0.0625)
+    (group,) = parameter_groups(model, Recipe())
+    assert {id(p) for p in group["params"]} == {id(p) for p in model.parameters()}
+    assert len(parameter_groups(SEBlock(8, 2), Recipe())) == 1
+
+
+# The plan of an epoch
+
+
+def same(a: EpochPlan, b: EpochPlan) -> bool:
+    return all(torch.equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(EpochPlan))
+
+
+@few
+@given(st.integers(1, 200), st.integers(0, 2**31), st.integers(0, 1000))
+def test_plan_is_drawn_from_seed_and_epoch_alone(n, seed, epoch):
+    recipe = Recipe()
+    first = EpochPlan.draw(n, (32, 32), recipe, seed, epoch)
+    torch.rand(3)  # moves the global generator
+    state = torch.get_rng_state()
+    assert same(first, EpochPlan.draw(n, (32, 32), recipe, seed, epoch))
+    assert torch.equal(state, torch.get_rng_state())
+    assert first.order.sort().values.tolist() == list(range(n))
+    if n >= 50:
+        assert not torch.equal(first.order, EpochPlan.draw(n, (32, 32), recipe, seed, epoch + 1).order)
+        assert not torch.equal(first.order, EpochPlan.draw(n, (32, 32), recipe, seed + 1, epoch).order)
+
+
+def test_plan_draws_all_of_its_range():
+    plan = EpochPlan.draw(20_000, (5, 9), Recipe(translate=2), seed=0, epoch=0)
+    assert plan.mirrored.float().mean().item() == pytest.approx(0.5, abs=0.02)
+    for column in plan.shift.unbind(1):
+        assert column.unique().tolist() == [-2, -1, 0, 1, 2]
+        assert (column == 0).float().mean().item() == pytest.approx(0.2, abs=0.02)
+    assert plan.hole[:, 0].unique().tolist() == list(range(5))
+    assert plan.hole[:, 1].unique().tolist() == list(range(9))
+    assert abs(torch.corrcoef(plan.shift.T.double())[0, 1]) < 0.05  # down and right are drawn apart
+
+
+def test_plan_without_augmentation_gives_the_images():
+    images, _ = bright_or_dark(10)
+    recipe = Recipe(flip=False, translate=0)
+    plan = EpochPlan.draw(10, (8, 8), recipe, seed=1, epoch=2)
+    x, index = plan.batch(images, slice(3, 7), recipe)
+    assert torch.equal(index, plan.order[3:7])
+    assert torch.equal(x, normalise(images[index]))
+
+
+def test_batch_flips_shifts_normalises_and_blanks():
+    images = torch.randint(0, 256, (6, 3, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    recipe = Recipe(translate=3, cutout=4)
+    plan = EpochPlan.draw(6, (9, 7), recipe, seed=1, epoch=0)
+    x, index = plan.batch(images, slice(2, 6), recipe)
+    for k, place in enumerate(range(2, 6)):
+        image = images[plan.order[place]].numpy()
+        image = moved_by_hand(image, bool(plan.mirrored[place]), plan.shift[place].tolist())
+        wanted = normalise(torch.from_numpy(image)[None])[0]
+        wanted = blanked_by_hand(wanted, plan.hole[place].tolist(), 4)
+        assert index[k] == plan.order[place]
+        assert torch.equal(x[k], wanted)
+
+
+# The augmentation
+
+
+def moved_by_hand(image: np.ndarray, mirrored: bool, shift: list[int]) -> np.ndarray:
+    """Flip, pad by reflection, crop: one image, the usual way."""
+    _, height, width = image.shape
+    pad = max(abs(s) for s in shift)
+    if mirrored:
+        image = image[:, :, ::-1]
+    image = np.pad(image, ((0, 0), (pad, pad), (pad, pad)), mode="reflect")
+    top, left = pad - shift[0], pad - shift[1]
+    return np.ascontiguousarray(image[:, top : top + height, left : left + width])
+
+
+def blanked_by_hand(image: Tensor, hole: list[int], side: int) -> Tensor:
+    image = image.clone()
+    top, left = hole[0] - side // 2, hole[1] - side // 2
+    for y in range(max(top, 0), min(top + side, image.shape[1])):
+        for x in range(max(left, 0), min(left + side, image.shape[2])):
+            image[:, y, x] = 0
+    return image
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 4),
+    st.integers(1, 3),
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(0, 12),
+    st.integers(0, 99),
+)
+def test_move_is_flip_reflect_pad_and_crop(n, channels, height, width, most, seed):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (n, channels, height, width), dtype=torch.uint8, generator=generator)
+    mirrored = torch.rand(n, generator=generator) < 0.5
+    shift = torch.randint(-most, most + 1, (n, 2), generator=generator)
+    moved = move(images, mirrored, shift)
+    assert moved.shape == images.shape
+    assert moved.dtype == images.dtype
+    for i in range(n):
+        wanted = moved_by_hand(images[i].numpy(), bool(mirrored[i]), shift[i].tolist())
+        assert np.array_equal(moved[i].numpy(), wanted)
+
+
+def test_move_against_torch_on_cifar_sizes():
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    plan = EpochPlan.draw(8, (32, 32), Recipe(), seed=0, epoch=0)
+    moved = move(images, plan.mirrored, plan.shift)
+    for i in range(8):
+        image = images[i : i + 1].float()
+        image = image.flip(-1) if plan.mirrored[i] else image
+        y, x = (4 - plan.shift[i]).tolist()
+        wanted = nn.functional.pad(image, (4, 4, 4, 4), mode="reflect")[0, :, y : y + 32, x : x + 32]
+        assert torch.equal(moved[i].float(), wanted)
+
+
+@few
+@given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.integers(0, 12), st.integers(0, 99))
+def test_blank_is_a_square_of_zeros(n, height, width, side, seed):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(n, 2, height, width, generator=generator) + 1
+    hole = (torch.rand(n, 2, generator=generator) * torch.tensor([height, width])).long()
+    before = images.clone()
+    out = blank(images, hole, side)
+    assert torch.equal(images, before)
+    for i in range(n):
+        assert torch.equal(out[i], blanked_by_hand(images[i], hole[i].tolist(), side))
+
+
+def test_normalise():
+    images = torch.randint(0, 256, (4, 3, 5, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    x = normalise(images)
+    assert x.dtype == torch.float32
+    for c in range(3):
+        wanted = (images[:, c].double() / 255 - CIFAR10_MEAN[c]) / CIFAR10_STD[c]
+        torch.testing.assert_close(x[:, c].double(), wanted, rtol=1e-5, atol=1e-6)
+    grey = normalise(images[:, :1])
+    wanted = (images[:, :1].double() / 255 - sum(CIFAR10_MEAN) / 3) / (sum(CIFAR10_STD) / 3)
+    torch.testing.assert_close(grey.double(), wanted, rtol=1e-5, atol=1e-6)
+
+
+# The loop
+
+
+def trained(seed: int = 0, weights: int = 0, recipe: Recipe = Recipe(epochs=2, batch_size=16), **kwargs):  # noqa: B008
+    torch.manual_seed(weights)
+    model = network()
+    run = fit(model, *bright_or_dark(96), recipe, seed=seed, **on_cpu, **kwargs)
+    return model, run
+
+
+def test_fit_learns_a_separable_set():
+    seen = []
+    held_out = bright_or_dark(64, seed=9)
+    model, run = trained(
+        recipe=Recipe(epochs=6, batch_size=16), validation=held_out, on_epoch=lambda h: seen.append(len(h))
+    )
+    result = evaluate(model, *held_out, precision="no", cpu=True)
+    assert result.accuracy > 0.95
+    assert result.flipped > 0.95
+    assert run.history[-1]["validation_accuracy"] == result.accuracy
+    assert run.history[-1]["loss"] < run.history[0]["loss"]
+    assert [row["epoch"] for row in run.history] == seen == [1, 2, 3, 4, 5, 6]
+    assert all(0 <= row["accuracy"] <= 1 and row["images_per_second"] > 0 for row in run.history)
+    assert run.seconds == pytest.approx(sum(row["seconds"] for row in run.history))
+    assert (run.device, run.precision, run.processes) == ("cpu", "no", 1)
+
+
+def test_loss_and_accuracy_of_a_row_are_means_over_what_was_seen():
+    """At a learning rate of zero nothing moves, so the row can be counted by hand."""
+    torch.manual_seed(0)
+    model = network().eval()
+    model.train = lambda mode=True: model  # stays in eval mode, so that batches do not matter
+    images, labels = bright_or_dark(40)
+    recipe = Recipe(epochs=1, batch_size=16, peak_rate=0.0, flip=False, translate=0, label_smoothing=0.1)
+    run = fit(model, images, labels, recipe, seed=5, **on_cpu)
+    order = EpochPlan.draw(40, (8, 8), recipe, 5, 0).order[:32]  # two whole batches; eight images wait
+    with torch.no_grad():
+        logits = model(normalise(images[order]))
+    wanted = nn.functional.cross_entropy(logits, labels[order], label_smoothing=0.1).item()
+    assert run.history[0]["loss"] == pytest.approx(wanted, rel=1e-5)
+    assert run.history[0]["accuracy"] == (logits.argmax(1) == labels[order]).float().mean().item()
+
+
+def test_one_step_is_sgd_with_nesterov_by_hand():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2, bias=False))
+    w = model[1].weight.detach().clone()
+    images, labels = bright_or_dark(8)
+    recipe = Recipe(epochs=2, batch_size=8, peak_rate=0.01, weight_decay=0.1, flip=False, translate=0)
+    fit(model, images, labels, recipe, **on_cpu)
+    x, velocity = normalise(images).flatten(1), torch.zeros_like(w)
+    for step in range(2):
+        w.requires_grad_()
+        (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(x @ w.T, labels), w)
+        w = w.detach()
+        gradient = gradient + 0.1 * w
+        velocity = gradient if step == 0 else 0.9 * velocity + gradient
+        w = w - learning_rate(recipe, step / 2) * (gradient + 0.9 * velocity)
+    torch.testing.assert_close(model[1].weight.detach(), w, rtol=1e-4, atol=1e-6)
+
+
+def test_same_seed_same_bits():
+    (a, run_a), (b, run_b), (c, _), (d, _) = trained(), trained(), trained(seed=1), trained(weights=1)
+    for key, value in a.state_dict().items():
+        assert torch.equal(value, b.state_dict()[key]), key
+    assert [r["loss"] for r in run_a.history] == [r["loss"] for r in run_b.history]
+    assert not torch.equal(a[0].weight, c[0].weight)
+    assert not torch.equal(a[0].weight, d[0].weight)
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_the_model_computes_in_its_own_precision_before_and_after(precision):
+    torch.manual_seed(0)
+    model, twin, inside = network(), network(), []
+    handle = model.register_forward_pre_hook(lambda *_: inside.append(torch.is_autocast_enabled("cpu")))
+    images, labels = bright_or_dark(32)
+    for _ in range(2):  # a second call finds the model as the first left it
+        inside.clear()
+        fit(
+            model,
+            images,
+            labels,
+            Recipe(epochs=1, batch_size=16),
+            cpu=True,
+            precision=precision,
+            progress=False,
+        )
+        assert len(inside) == 2
+    handle.remove()
+    twin.load_state_dict(model.state_dict())
+    x = normalise(images)
+    with torch.no_grad():
+        assert torch.equal(model.eval()(x), twin.eval()(x))  # bit for bit, so no autocast is left
+
+
+def test_precisions_can_follow_each_other():
+    images, labels = bright_or_dark(16)
+    recipe = Recipe(epochs=1, batch_size=16)
+    for precision in ("no", "bf16", "no"):
+        run = fit(network(), images, labels, recipe, cpu=True, precision=precision, progress=False)
+        assert run.precision == precision
+
+
+def test_cpu_is_asked_for_after_a_run_on_a_gpu(monkeypatch):
+    from accelerate.state import AcceleratorState, PartialState
+
+    start("no", cpu=True)
+    monkeypatch.setitem(PartialState._shared_state, "device", torch.device("cuda"))  # as a run before left it
+    AcceleratorState._reset_state()
+    accelerator, _ = start("no", cpu=True)
+    assert accelerator.device.type == "cpu"
+
+
+def test_fewer_images_than_a_batch():
+    model = network()
+    images, labels = bright_or_dark(5)
+    run = fit(model, images, labels, Recipe(epochs=2, batch_size=128), **on_cpu)
+    assert len(run.history) == 2
+    assert run.history[0]["accuracy"] * 5 == pytest.approx(round(run.history[0]["accuracy"] * 5))
+
+
+def test_views_of_tensors_train_too(tmp_path):
+    images, labels = bright_or_dark(32)
+    a, b = (
+        trained_on(images[::2], labels[::2], tmp_path / "a"),
+        trained_on(images[::2].clone(), labels[::2].clone()),
+    )
+    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def trained_on(images, labels, folder=None) -> nn.Module:
+    torch.manual_seed(0)
+    model = network()
+    fit(model, images, labels, Recipe(epochs=1, batch_size=8), folder=folder, **on_cpu)
+    return model
+
+
+def test_grey_images_train():
+    images, labels = bright_or_dark(16)
+    run = fit(network(channels=1), images[:, :1], labels, Recipe(epochs=1, batch_size=8), **on_cpu)
+    assert math.isfinite(run.history[0]["loss"])
+
+
+@pytest.mark.parametrize(("shown", "variable", "wanted"), [(True, "1", True), (False, "", True), (True, "0", None)])
+def test_progress_bar_can_be_switched_off(monkeypatch, shown, variable, wanted):
+    """Also in a notebook, where TQDM_DISABLE does not reach the bar by itself."""
+    import tqdm.auto
+
+    monkeypatch.setattr(tqdm.auto, "tqdm", lambda **kwargs: kwargs)
+    monkeypatch.setenv("TQDM_DISABLE", variable)
+    assert progress_bar(shown, total_steps=10, batch_size=4, done=3) == {
+        "total": 40,
+        "initial": 12,
+        "unit": "img",
+        "disable": wanted,
+        "leave": False,
+    }
+
+
+@pytest.mark.parametrize(("n_images", "n_labels"), [(0, 0), (4, 3), (3, 4), (0, 4)])
+def test_images_and_labels_must_fit(n_images, n_labels):
+    images, labels = bright_or_dark(8)
+    with pytest.raises(ValueError, match=f"{n_images} images and {n_labels} labels"):
+        fit(network(), images[:n_images], labels[:n_labels], Recipe(), **on_cpu)
+
+
+# Evaluation
+
+
+class ByPixel(nn.Module):
+    """Logits read off the first pixel's three values; a BN that would move if it trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm2d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn(x)[:, :, 0, 0]
+
+
+def test_evaluation_by_hand():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (50, 3, 4, 4), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, 2, (50,), generator=generator)  # class 2 has no image
+    model = ByPixel().train()
+    result = evaluate(model, images, labels, batch_size=7, precision="no", cpu=True)
+    assert model.training
+    assert model.bn.training
+    assert not model.bn.running_mean.any()
+    assert model.bn.num_batches_tracked == 0
+
+    mean, std = np.array(CIFAR10_MEAN), np.array(CIFAR10_STD)
+    right, flipped = [], []
+    for image, label in zip(images.numpy(), labels.tolist(), strict=True):
+        left = (image[:, 0, 0] / 255 - mean) / std
+        corner = (image[:, 0, -1] / 255 - mean) / std
+        right.append(left.argmax() == label)
+        flipped.append((left + corner).argmax() == label)
+    right, flipped = np.array(right), np.array(flipped)
+    assert result.accuracy == pytest.approx(right.mean())
+    assert result.flipped == pytest.approx(flipped.mean())
+    assert right.mean() != flipped.mean()
+    assert result.per_class[:2] == pytest.approx([right[labels == k].mean() for k in (0, 1)])
+    assert len(result.per_class) == 3
+    assert math.isnan(result.per_class[2])
+    whole = evaluate(model, images, labels, precision="no", cpu=True)
+    assert (whole.accuracy, whole.flipped) == (result.accuracy, result.flipped)
+
+    logits = predict(model.eval(), images, batch_size=13, precision="no", cpu=True)
+    assert logits.shape == (50, 3)
+    assert logits.dtype == torch.float32
+    assert not logits.requires_grad
+    assert not model.training
+
+
+def test_predict_in_bf16_gives_float32():
+    logits = predict(network(), bright_or_dark(6)[0], precision="bf16", cpu=True)
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, logits.bfloat16().float())  # it did compute in bfloat16
+
+
+def test_nothing_to_evaluate():
+    images, labels = bright_or_dark(4)
+    with pytest.raises(ValueError, match="no images"):
+        evaluate(network(), images[:0], labels[:0], cpu=True)
+
+
+# The machine
+
+
+@pytest.mark.parametrize(("native", "wanted"), [(False, "fp16"), (True, "bf16")])
+def test_precision_on_a_gpu(monkeypatch, native, wanted):
+    """A T4 says it supports bfloat16 unless emulation is excluded."""
+    asked = []
+
+    def is_bf16_supported(including_emulation: bool = True) -> bool:
+        asked.append(including_emulation)
+        return native or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_bf16_supported)
+    assert best_precision() == best_precision(torch.device("cuda")) == wanted
+    assert asked == [False, False]
+
+
+@pytest.mark.parametrize(("avx512", "amx", "wanted"), [(0, 0, "no"), (1, 0, "bf16"), (0, 1, "bf16")])
+def test_precision_on_a_cpu(monkeypatch, avx512, amx, wanted):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bool(avx512), raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: bool(amx), raising=False)
+    assert best_precision(torch.device("cpu")) == wanted
+    assert best_precision(torch.device("mps")) == "no"
+
+
+def test_precision_on_a_torch_without_those_checks(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
+    assert best_precision(torch.device("cpu")) == "no"
+
+
+@pytest.mark.parametrize(
+    ("value", "gpu", "wanted"),
+    [
+        ("quick", True, "quick"),
+        ("full", False, "full"),
+        (None, True, "full"),
+        (None, False, "quick"),
+        ("", True, "full"),
+    ],
+)
+def test_speed(monkeypatch, value, gpu, wanted):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    if value is None:
+        monkeypatch.delenv("SENET_EDU_SPEED", raising=False)
+    else:
+        monkeypatch.setenv("SENET_EDU_SPEED", value)
+    assert speed() == wanted
+
+
+def test_speed_is_refused_in_words(monkeypatch):
+    monkeypatch.setenv("SENET_EDU_SPEED", "fast")
+    with pytest.raises(ValueError, match="'quick' or 'full', not 'fast'"):
+        speed()
+
+
+def test_description_of_the_machine():
+    found = describe()
+    assert found["cores"] >= 1
+    assert found["torch"] == torch.__version__.split("+")[0]
+    assert all(isinstance(v, (str, int)) and v != "" for v in found.values())
+    assert machine_module.best_device().type in ("cpu", "cuda", "mps")
