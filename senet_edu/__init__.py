@@ -1,0 +1,35 @@
+"""senet-edu: Squeeze-and-Excitation, from equation to evidence.
+
+The notebooks say ``import senet_edu as se``; the names below are the ones they use most. The modules have the rest.
+"""
+
+from senet_edu import blocks, cost, data, excitations, models, results, training
+from senet_edu.blocks import SEBlock, excite, scale, squeeze
+from senet_edu.data import hue_xor, load_cifar10, shapes
+from senet_edu.excitations import override_gates, record_excitations
+from senet_edu.models import create_model, list_models
+from senet_edu.training import Recipe, evaluate, fit
+
+__all__ = [
+    "Recipe",
+    "SEBlock",
+    "blocks",
+    "cost",
+    "create_model",
+    "data",
+    "evaluate",
+    "excitations",
+    "excite",
+    "fit",
+    "hue_xor",
+    "list_models",
+    "load_cifar10",
+    "models",
+    "override_gates",
+    "record_excitations",
+    "results",
+    "scale",
+    "shapes",
+    "squeeze",
+    "training",
+]

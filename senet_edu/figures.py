@@ -1,0 +1,286 @@
+"""The course's pictures, in colours that colour-blind readers can tell apart, each with its description.
+
+Every function here returns a matplotlib Figure; `show` puts it on the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from senet_edu.excitations import Excitations
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's eight colours, told apart with every common colour blindness; the yellow is left out on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+GREY = "#777777"
+
+
+def show(figure: Figure, alt: str, width: int | None = None) -> None:
+    """Put a figure on the page as one HTML element that holds the picture and its description.
+
+    JupyterLab, Colab and the book all keep it, and screen readers read it.
+
+    Args:
+        figure: a matplotlib figure; it is closed.
+        alt: what the figure shows, in words.
+        width: of the picture on the page, in pixels; by default as drawn.
+
+    Raises:
+        ValueError: no description.
+    """
+    from IPython.display import HTML, display
+
+    display(HTML(figure_html(figure, alt, width)))
+
+
+def figure_html(figure: Figure, alt: str, width: int | None = None) -> str:
+    """The HTML that `show` puts on the page."""
+    import matplotlib.pyplot as plt
+
+    if not alt.strip():
+        raise ValueError("a figure needs a description: alt says what it shows")
+    picture = base64.b64encode(png(figure)).decode()
+    plt.close(figure)
+    size = f"width:{width}px;" if width else ""
+    return (
+        f'<figure style="margin:0"><img src="data:image/png;base64,{picture}" alt="{html.escape(alt)}" '
+        f'style="{size}max-width:100%;background:white"></figure>'
+    )
+
+
+def png(figure: Figure, dpi: int = 110) -> bytes:
+    """The figure as PNG, without the date and version that would change its bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def canvas(rows: int = 1, columns: int = 1, size: tuple[float, float] = (9, 3), **options: Any) -> tuple[Figure, Any]:
+    """A figure and its axes, without the frame's top and right."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(rows, columns, **options)
+    for axis in figure.axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def image_grid(images: Tensor, titles: Sequence[str] | None = None, columns: int = 10, size: float = 1.0) -> Figure:
+    """Images uint8 [n, 3, H, W] in rows, each under its title. `size`: inches an image."""
+    rows = -(-len(images) // columns)
+    figure, axes = canvas(rows, columns, (size * columns, size * rows * (1.25 if titles else 1)), squeeze=False)
+    for i, axis in enumerate(axes.flat):
+        axis.set_axis_off()
+        if i < len(images):
+            axis.imshow(images[i].permute(1, 2, 0).numpy(), interpolation="nearest")
+            if titles:
+                axis.set_title(titles[i], fontsize=9)
+    return figure
+
+
+def curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+    """Loss and accuracy by epoch of one run or several: on the training images, and held-out ones if there were any."""
+    figure, (left, right) = canvas(1, 2, (9, 3.2))
+    for (name, history), colour in zip(histories.items(), COLOURS, strict=False):
+        epochs = [row["epoch"] for row in history]
+        left.plot(epochs, [row["loss"] for row in history], "o-", color=colour, markersize=4, label=name)
+        right.plot(
+            epochs,
+            [100 * row["accuracy"] for row in history],
+            "o:",
+            color=colour,
+            markersize=4,
+            label=f"{name}, training",
+        )
+        if history and "validation_accuracy" in history[0]:
+            held_out = [100 * row["validation_accuracy"] for row in history]
+            right.plot(epochs, held_out, "s-", color=colour, markersize=4, label=f"{name}, not trained on")
+    for axis, label in ((left, "loss on training images"), (right, "accuracy, %")):
+        axis.set_xlabel("epoch")
+        axis.set_ylabel(label)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+class LiveCurves:
+    """Redraws loss and accuracy in place after each epoch: ``fit(..., on_epoch=LiveCurves("SE-ResNet-18"))``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.handle: Any = None
+
+    def __call__(self, history: Sequence[Mapping[str, float]]) -> None:
+        from IPython.display import HTML, display
+
+        last = history[-1]
+        alt = (
+            f"Loss and accuracy of {self.name} by epoch. After epoch {last['epoch']}: loss {last['loss']:.2f}, "
+            f"accuracy on training images {last['accuracy']:.0%}."
+        )
+        page = HTML(figure_html(curves({self.name: history}), alt))
+        if self.handle is None:
+            self.handle = display(page, display_id=True)
+        else:
+            self.handle.update(page)
+
+
+def sampled_channels(channels: int, count: int = 50) -> Tensor:
+    """Indices of up to `count` channels, evenly spaced over all, as the paper samples fifty."""
+    return torch.linspace(0, channels - 1, min(count, channels)).round().long()
+
+
+def class_gates(
+    excitations: Excitations, blocks: Sequence[str], classes: Sequence[str], spread: bool = False, channels: int = 50
+) -> Figure:
+    """Figure 6 of the paper (with `spread`, figure 7): mean gate of each class over sampled channels, a panel a block.
+
+    Args:
+        excitations: as recorded.
+        blocks: names of the blocks to draw.
+        classes: names of the classes to draw; the mean over all classes is drawn with them.
+        spread: shade one standard deviation over the images of a class.
+        channels: how many channels to sample.
+    """
+    columns = 2
+    rows = -(-len(blocks) // columns)
+    figure, axes = canvas(rows, columns, (10, 2.5 * rows), squeeze=False, sharey=True)
+    for name, axis in zip(blocks, axes.flat, strict=False):
+        gates = excitations[name]
+        which = sampled_channels(gates.mean.shape[1], channels)
+        place = range(len(which))
+        for label, colour in zip(classes, COLOURS, strict=False):
+            k = excitations.classes.index(label)
+            mean, deviation = gates.mean[k, which], gates.variance[k, which].sqrt()
+            axis.plot(place, mean, color=colour, linewidth=1.3, label=label)
+            if spread:
+                axis.fill_between(place, mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
+        axis.plot(
+            place, gates.total_mean[which], color="black", linewidth=1.6, linestyle=(0, (3, 1.5)), label="all classes"
+        )
+        axis.set_title(f"{name}: {len(which)} of {gates.mean.shape[1]} channels", fontsize=10)
+        axis.set_ylim(0, 1)
+        axis.margins(x=0.01)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("gate")
+    for axis in axes[-1]:
+        axis.set_xlabel("sampled channel")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+    return figure
+
+
+def gate_map(excitations: Excitations, blocks: Sequence[str]) -> Figure:
+    """Mean gate of every class (rows) in every channel (columns), a panel a block, channels sorted by specificity."""
+    figure, axes = canvas(len(blocks), 1, (10, 1.75 * len(blocks)), squeeze=False)
+    for name, axis in zip(blocks, axes.flat, strict=True):
+        gates = excitations[name]
+        order = gates.specificity().argsort(descending=True)
+        picture = axis.imshow(
+            gates.mean[:, order], vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest"
+        )
+        axis.set_yticks(range(len(excitations.classes)), excitations.classes, fontsize=6)
+        axis.set_title(f"{name}: all {gates.mean.shape[1]} channels, the most class-specific on the left", fontsize=9)
+    axes[-1, 0].set_xlabel("channel")
+    figure.colorbar(picture, ax=axes, label="mean gate", shrink=0.6)
+    return figure
+
+
+def gate_distributions(excitations: Excitations, blocks: Sequence[str]) -> Figure:
+    """How often gates take each value: all images and channels of a block together, a panel a block."""
+    columns = 4
+    rows = -(-len(blocks) // columns)
+    figure, axes = canvas(rows, columns, (10, 2.1 * rows), squeeze=False, sharex=True, sharey=True)
+    for name, axis in zip(blocks, axes.flat, strict=False):
+        gates = excitations[name]
+        share = gates.histogram.sum((0, 1)).double()
+        share = 100 * share / share.sum()  # [BINS], percent
+        low, high = gates.span.tolist()
+        width = (high - low) / len(share)
+        axis.bar(
+            [low + width * (i + 0.5) for i in range(len(share))], share, width, color=COLOURS[0], edgecolor="white"
+        )
+        axis.axvline(0.5, color=COLOURS[1], linewidth=1, linestyle="--")
+        axis.set_title(name, fontsize=10)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("gates, %")
+    for axis in axes[-1]:
+        axis.set_xlabel("gate")
+    return figure
+
+
+def measures_by_depth(rows: Sequence[Mapping[str, Any]], keys: Mapping[str, str]) -> Figure:
+    """Measures of every block in order of depth, a panel a measure. `keys`: key of the summary's rows to its label."""
+    figure, axes = canvas(1, len(keys), (3.3 * len(keys), 2.8), squeeze=False)
+    names = [row["block"] for row in rows]
+    for (key, label), axis in zip(keys.items(), axes[0], strict=True):
+        axis.plot(names, [row[key] for row in rows], "o-", color=COLOURS[0])
+        axis.set_ylim(bottom=0)
+        axis.set_title(label, fontsize=10)
+        axis.tick_params(axis="x", rotation=60, labelsize=8)
+    return figure
+
+
+def class_curves(values: Mapping[str, Tensor], ylabel: str) -> Figure:
+    """One number a channel, for two or more groups of images: mean and, shaded, one standard deviation over images.
+
+    Args:
+        values: a group's name to its numbers [n, C].
+        ylabel: what the numbers are.
+    """
+    figure, axis = canvas(1, 1, (9, 2.8))
+    for (label, group), colour in zip(values.items(), COLOURS, strict=False):
+        mean, deviation = group.mean(0), group.std(0)
+        axis.plot(mean, color=colour, label=label)
+        axis.fill_between(range(len(mean)), mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
+    axis.set_xlabel("channel")
+    axis.set_ylabel(ylabel)
+    axis.legend(frameon=False, ncols=len(values))
+    axis.margins(x=0.01)
+    return figure
+
+
+def feature_maps(rows: Mapping[str, Tensor], titles: Sequence[str]) -> Figure:
+    """Maps as grey pictures: a row a tensor [k, H, W], all on one scale, a column a channel."""
+    figure, axes = canvas(len(rows), len(titles), (1.25 * len(titles) + 0.6, 1.35 * len(rows)), squeeze=False)
+    low = min(float(maps.min()) for maps in rows.values())
+    high = max(float(maps.max()) for maps in rows.values())
+    for (name, maps), line in zip(rows.items(), axes, strict=True):
+        for axis, picture, title in zip(line, maps, titles, strict=True):
+            axis.imshow(picture, cmap="cividis", vmin=low, vmax=high, interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+            axis.set_title(title if line is axes[0] else "", fontsize=9)
+        line[0].set_ylabel(name, fontsize=9)
+    return figure
+
+
+def bars(groups: Mapping[str, Sequence[float]], labels: Sequence[str], ylabel: str) -> Figure:
+    """Grouped bars: a group's name to its heights, one a label."""
+    figure, axis = canvas(1, 1, (9, 2.8))
+    width = 0.8 / len(groups)
+    for i, ((name, heights), colour) in enumerate(zip(groups.items(), COLOURS, strict=False)):
+        axis.bar([x + i * width for x in range(len(labels))], heights, width, color=colour, label=name)
+    axis.set_xticks([x + width * (len(groups) - 1) / 2 for x in range(len(labels))], labels)
+    axis.set_ylabel(ylabel)
+    axis.legend(frameon=False, ncols=len(groups))
+    return figure
+
+
+def lines(values: Mapping[str, tuple[Sequence[float], Sequence[float]]], xlabel: str, ylabel: str) -> Figure:
+    """Curves: a name to its x and y."""
+    figure, axis = canvas(1, 1, (7, 2.6))
+    for (name, (x, y)), colour in zip(values.items(), COLOURS, strict=False):
+        axis.plot(x, y, color=colour, label=name)
+    axis.set_xlabel(xlabel)
+    axis.set_ylabel(ylabel)
+    axis.legend(frameon=False)
+    return figure

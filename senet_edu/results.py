@@ -1,0 +1,251 @@
+"""Records of runs and shipped weights: package data, so that an installed course has them.
+
+A record is one JSON file a run: what was trained on what, when and where, and what came out. A number in a
+chapter about our own runs is read from a record.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from senet_edu.models import ResNet, create_model
+from senet_edu.training import Evaluation, Run, describe
+from senet_edu.training.checkpoint import write_atomically
+
+ASSETS = Path(str(files("senet_edu"))) / "assets"
+RECORDS, WEIGHTS, EXCITATIONS = ASSETS / "records", ASSETS / "weights", ASSETS / "excitations"
+
+
+class AssetError(RuntimeError):
+    """A record or weights file of the package is missing or damaged; the message names it."""
+
+
+def make_record(
+    name: str, model: dict[str, Any], run: Run, evaluation: Evaluation, data: str, started: datetime
+) -> dict[str, Any]:
+    """All that is needed to understand a run and to repeat it.
+
+    Args:
+        name: of the record, and of its file.
+        model: `config` of the network: the arguments of `create_model`.
+        run: as `fit` returned it.
+        evaluation: on the test images.
+        data: what the images were, in a sentence.
+        started: when the run began (UTC).
+    """
+    return {
+        "name": name,
+        "model": model,
+        "recipe": dataclasses.asdict(run.recipe),
+        "seed": run.seed,
+        "data": data,
+        "accuracy": evaluation.accuracy,
+        "accuracy_flipped": evaluation.flipped,
+        "accuracy_per_class": evaluation.per_class,
+        "history": run.history,
+        "seconds": run.seconds,
+        "precision": run.precision,
+        "processes": run.processes,
+        "device": run.device,
+        **circumstances(started),
+    }
+
+
+def circumstances(started: datetime) -> dict[str, Any]:
+    """Where and when, as every record ends: the machine and its versions, the commit, begin and end."""
+    return {
+        "machine": describe(),
+        "commit": commit(),
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def commit() -> str:
+    """The commit of the checkout that runs, with "+changes" if it has any; the package's version outside one."""
+    import subprocess
+    from importlib.metadata import version
+
+    def git(*arguments: str) -> str:
+        call = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return f"senet-edu {version('senet-edu')}"
+
+
+def write_record(record: dict[str, Any], path: str | Path) -> None:
+    """Write a record as JSON."""
+    text = json.dumps(record, indent=1) + "\n"
+    write_atomically(Path(path), lambda temporary: Path(temporary).write_text(text))
+
+
+def list_records() -> list[str]:
+    """Names of the records that the package ships."""
+    return sorted(path.stem for path in RECORDS.glob("*.json"))
+
+
+def load_record(name: str) -> dict[str, Any]:
+    """A shipped record by name.
+
+    Raises:
+        AssetError: there is none of that name.
+    """
+    path = RECORDS / f"{name}.json"
+    if not path.exists():
+        raise AssetError(f"no record {name!r} in {RECORDS}; there are {', '.join(list_records()) or 'none'}")
+    return json.loads(path.read_text())
+
+
+def look_up(claim: str) -> Any:
+    """A value by "record.key.key", e.g. "se_resnet18-quarter.accuracy"; list items by number.
+
+    Raises:
+        AssetError: no such record, or no such key in it.
+    """
+    name, *keys = claim.split(".")
+    value = load_record(name)
+    for key in keys:
+        try:
+            value = value[int(key)] if isinstance(value, list) else value[key]
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise AssetError(f"record {name!r} has no {'.'.join(keys)}") from error
+    return value
+
+
+CLAIM = re.compile(r"(?P<number>-?\d[\d,]*\.?\d*)\s?(?P<unit>%?)<!--\s*record:\s*(?P<claim>\S+)\s*-->")
+
+
+def false_claims(text: str) -> list[str]:
+    """Numbers in prose that their record does not bear out.
+
+    A number about our own runs carries its source behind it: ``84.3 %<!-- record: se_resnet18-quarter.accuracy -->``.
+    It holds if the record's value, as a percentage where there is a % sign, rounds to it.
+
+    Returns:
+        A sentence for each that does not hold.
+    """
+    wrong = []
+    for match in CLAIM.finditer(text):
+        said = match["number"].replace(",", "")
+        value = float(look_up(match["claim"])) * (100 if match["unit"] else 1)
+        decimals = len(said.partition(".")[2])
+        if f"{value:.{decimals}f}" != said:
+            wrong.append(f"the text says {match['number']} {match['unit']}, {match['claim']} is {value}")
+    return wrong
+
+
+def save_weights(model: nn.Module, path: str | Path, about: dict[str, Any]) -> str:
+    """Write a network's weights as float16 safetensors (counters stay integers), with `about` in the header.
+
+    Returns:
+        The file's SHA-256.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {k: half(v).contiguous().cpu() for k, v in model.state_dict().items()}
+    header = {"about": json.dumps(about)}
+    write_atomically(Path(path), lambda temporary: save_file(tensors, temporary, metadata=header))
+    return sha256(Path(path))
+
+
+def half(value: Tensor) -> Tensor:
+    return value.half() if value.is_floating_point() else value
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def list_weights() -> list[str]:
+    """Names of the weights that the package ships; each has a record of the same name."""
+    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+
+
+def load_network(name: str) -> ResNet:
+    """The network that the shipped weights `name` belong to, with those weights, as its record describes it.
+
+    Raises:
+        AssetError: there are none of that name, or they are damaged.
+    """
+    record = load_record(name)
+    return restore(record, WEIGHTS / f"{name}.safetensors")
+
+
+def load_run(folder: str | Path) -> ResNet:
+    """The network that `senet-edu train FOLDER` trained.
+
+    Raises:
+        AssetError: the folder holds no finished run, or its weights are damaged.
+    """
+    path = Path(folder) / "record.json"
+    if not path.exists():
+        raise AssetError(
+            f"no finished run in {folder}: {path.name} is missing. `senet-edu train {folder}` goes on with it."
+        )
+    return restore(json.loads(path.read_text()), path.with_name("weights.safetensors"))
+
+
+def restore(record: dict[str, Any], path: Path) -> ResNet:
+    """Build a record's network and put in its weights, whose checksum the record knows."""
+    model = create_model(**record["model"])
+    load_weights(model, path, record["weights_sha256"])
+    return model
+
+
+def load_weights(model: nn.Module, path: Path, checksum: str) -> None:
+    """Put a weights file into a network; an AssetError if it is missing or its SHA-256 is not `checksum`."""
+    from safetensors.torch import load_file
+
+    if not path.exists():
+        raise AssetError(f"{path} is missing")
+    if sha256(path) != checksum:
+        raise AssetError(f"{path} is damaged: its checksum is not the one in its record. Fetch or train it again.")
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()})
+
+
+def load_pretrained(model: nn.Module, config: dict[str, Any], wanted: bool | str) -> None:
+    """Put shipped weights into a network.
+
+    Args:
+        model: the network.
+        config: the arguments of `create_model` it was built with.
+        wanted: a name of shipped weights, or True for those of this very network.
+
+    Raises:
+        ValueError: no shipped weights have that name, or fit this network.
+        AssetError: the file's checksum is not the one in its record.
+    """
+    records = {name: load_record(name) for name in list_weights()}
+    for name, record in records.items():
+        if record["model"] == config and wanted in (True, name):
+            return load_weights(model, WEIGHTS / f"{name}.safetensors", record["weights_sha256"])
+    have = "; ".join(f"{name}: {record['model']}" for name, record in records.items()) or "none"
+    raise ValueError(
+        f"no shipped weights{f' {wanted!r}' if wanted is not True else ''} for {config}. There are: {have}"
+    )
+
+
+def load_excitations(name: str) -> Any:
+    """Shipped statistics of the gates of the network `name` over the test images, as `Excitations`.
+
+    Raises:
+        AssetError: there are none of that name.
+    """
+    from senet_edu.excitations import Excitations
+
+    path = EXCITATIONS / f"{name}.safetensors"
+    if not path.exists():
+        raise AssetError(f"no recorded excitations {name!r} in {EXCITATIONS}")
+    return Excitations.load(path)

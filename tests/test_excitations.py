@@ -1,0 +1,237 @@
+"""Gate statistics against plain formulas, merging, recording and overriding."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import senet_edu as se
+from senet_edu.excitations import BINS, Excitations, GateStatistics, statistics_of
+
+
+def some_gates(n: int, channels: int, classes: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(classes, (n,), generator=generator)
+    gates = torch.rand(n, channels, generator=generator, dtype=torch.float64)
+    return (gates + labels[:, None] / classes) / 2, labels
+
+
+@pytest.fixture(scope="module")
+def network() -> se.models.ResNet:
+    torch.manual_seed(0)
+    return se.create_model("se_resnet18", width=1 / 16, min_hidden=2)
+
+
+@pytest.fixture(scope="module")
+def images() -> tuple[torch.Tensor, torch.Tensor]:
+    return se.shapes(60, seed=3)
+
+
+@given(n=st.integers(1, 40), channels=st.integers(1, 5), classes=st.integers(1, 4), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_statistics_equal_the_plain_formulas(n: int, channels: int, classes: int, seed: int) -> None:
+    gates, labels = some_gates(n, channels, classes, seed)
+    found = statistics_of(gates, labels, classes, (0.0, 1.0))
+    for k in range(classes):
+        of_class = gates[labels == k]
+        assert found.count[k] == len(of_class)
+        if len(of_class):
+            torch.testing.assert_close(found.mean[k], of_class.mean(0))
+            torch.testing.assert_close(found.variance[k], of_class.var(0, correction=0), atol=1e-12, rtol=1e-6)
+        else:
+            assert found.mean[k].isnan().all()
+    torch.testing.assert_close(found.total_mean, gates.mean(0))
+    torch.testing.assert_close(found.movement(), gates.std(0, correction=0), atol=1e-9, rtol=1e-6)
+    torch.testing.assert_close(found.distance(), (gates - 0.5).square().mean(0).sqrt())
+    assert found.histogram.sum() == n * channels
+    low, high = found.saturation(0.1, 0.9)
+    torch.testing.assert_close(low, (gates < 0.1).double().mean(0))
+    torch.testing.assert_close(high, (gates >= 0.9).double().mean(0))
+
+
+@given(n=st.integers(2, 50), cut=st.integers(1, 49), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_merging_two_parts_is_seeing_all(n: int, cut: int, seed: int) -> None:
+    cut = min(cut, n - 1)
+    gates, labels = some_gates(n, 3, 4, seed)
+    whole = statistics_of(gates, labels, 4, (0.0, 1.0))
+    parts = [statistics_of(gates[i], labels[i], 4, (0.0, 1.0)) for i in (slice(cut), slice(cut, n))]
+    for merged in (parts[0].merge(parts[1]), parts[1].merge(parts[0])):
+        assert torch.equal(merged.count, whole.count)
+        assert torch.equal(merged.histogram, whole.histogram)
+        torch.testing.assert_close(merged.mean, whole.mean, equal_nan=True)
+        torch.testing.assert_close(merged.squares, whole.squares, atol=1e-10, rtol=1e-8)
+
+
+def test_variance_survives_a_large_mean() -> None:
+    """The textbook formula E[s²] − E[s]² in float32 gives garbage here; merging deviations does not."""
+    gates = 0.9 + 1e-5 * torch.randn(10_000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.zeros(10_000, dtype=torch.int64)
+    merged = statistics_of(gates[:100], labels[:100], 1, (0.0, 1.0))
+    for i in range(100, 10_000, 100):
+        merged = merged.merge(statistics_of(gates[i : i + 100], labels[i : i + 100], 1, (0.0, 1.0)))
+    torch.testing.assert_close(merged.variance[0], gates.var(0, correction=0), rtol=1e-6, atol=0)
+
+
+def test_specificity_at_its_ends() -> None:
+    labels = torch.arange(4).repeat(5)
+    by_class = (labels / 4.0)[:, None].double()
+    assert statistics_of(by_class, labels, 4, (0.0, 1.0)).specificity() == pytest.approx(1)
+    same = torch.arange(20).div(4, rounding_mode="floor")[:, None] / 20.0  # each class has the same five values
+    assert statistics_of(same, labels, 4, (0.0, 1.0)).specificity().item() == pytest.approx(0, abs=1e-12)
+    constant = torch.full((20, 1), 0.3)
+    assert statistics_of(constant, labels, 4, (0.0, 1.0)).specificity().item() == 0
+
+
+def test_saturation_needs_an_edge() -> None:
+    gates, labels = some_gates(9, 1, 2, 0)
+    with pytest.raises(ValueError, match="0.07"):
+        statistics_of(gates, labels, 2, (0.0, 1.0)).saturation(0.07, 0.9)
+
+
+@pytest.mark.parametrize("batch_size", [7, 60])
+def test_recording_equals_the_gates_computed_by_hand(network, images, batch_size: int) -> None:
+    x, y = images
+    found = se.record_excitations(
+        network, x, y, classes=se.data.SHAPES_CLASSES, sample=[5, 0, 5], batch_size=batch_size, precision="no", cpu=True
+    )
+    assert list(found) == [f"SE_{stage}_{block}" for stage in (2, 3, 4, 5) for block in (1, 2)]
+    network.eval()
+    seen: dict[str, torch.Tensor] = {}
+
+    def hook(name):
+        def put(block, inputs):
+            w = block.fc1.weight, block.fc2.weight, block.fc1.bias, block.fc2.bias
+            seen[name] = se.excite(se.squeeze(inputs[0]), *w)
+
+        return put
+
+    handles = [b.register_forward_pre_hook(hook(n)) for n, b in se.models.se_blocks(network).items()]
+    with torch.no_grad():
+        network(se.training.normalise(x))
+    for handle in handles:
+        handle.remove()
+    for name, gates in found.items():
+        reference = statistics_of(seen[name], y, 10, (0.0, 1.0))
+        torch.testing.assert_close(gates.mean, reference.mean, atol=1e-5, rtol=1e-4, equal_nan=True)
+        torch.testing.assert_close(gates.sample, seen[name][[5, 0, 5]], atol=1e-5, rtol=1e-4)
+
+
+def test_recording_leaves_no_hooks_and_the_mode(network, images) -> None:
+    network.train()
+    se.record_excitations(network, *images, classes=se.data.SHAPES_CLASSES, cpu=True)
+    assert network.training
+    assert all(not b.gate._forward_hooks for b in se.models.se_blocks(network).values())
+
+
+@pytest.mark.parametrize(("squeeze", "gate"), [("none", "sigmoid"), ("max", "tanh"), ("avg", "relu")])
+def test_every_variant_can_be_recorded(images, squeeze: str, gate: str) -> None:
+    model = se.create_model("se_resnet18", width=1 / 16, squeeze=squeeze, gate=gate)
+    found = se.record_excitations(model, images[0][:8], images[1][:8], classes=se.data.SHAPES_CLASSES, cpu=True)
+    assert all(gates.histogram.sum() == 8 * gates.mean.shape[1] for gates in found.values())
+    if gate == "tanh":
+        assert found["SE_2_1"].span.tolist() == [-1, 1]
+
+
+def test_two_processes_merge_to_one(network, images) -> None:
+    x, y = images
+    record = lambda i: se.record_excitations(  # noqa: E731
+        network, x[i], y[i], classes=se.data.SHAPES_CLASSES, sample=[0], precision="no", cpu=True
+    )
+    whole, merged = record(slice(None)), record(slice(25)).merge(record(slice(25, None)))
+    for name in whole:
+        torch.testing.assert_close(merged[name].mean, whole[name].mean, equal_nan=True, atol=1e-6, rtol=1e-5)
+        assert torch.equal(merged[name].count, whole[name].count)
+        assert len(merged[name].sample) == 2
+    with pytest.raises(ValueError, match="merged"):
+        whole.merge(Excitations(whole, ["other"] * 10))
+
+
+def test_saving_keeps_everything(network, images, tmp_path) -> None:
+    found = se.record_excitations(network, *images, classes=se.data.SHAPES_CLASSES, sample=[1, 2], cpu=True)
+    found.save(tmp_path / "gates.safetensors")
+    again = Excitations.load(tmp_path / "gates.safetensors")
+    assert again.classes == found.classes
+    assert list(again) == list(found)
+    for name in found:
+        assert torch.equal(again[name].histogram, found[name].histogram)
+        torch.testing.assert_close(again[name].mean, found[name].mean, atol=1e-6, rtol=1e-6, equal_nan=True)
+        torch.testing.assert_close(again[name].squares, found[name].squares, atol=1e-6, rtol=1e-5)
+        assert torch.equal(again[name].sample, found[name].sample)
+
+
+def test_summary_has_a_row_a_block(network, images) -> None:
+    rows = se.record_excitations(network, *images, classes=se.data.SHAPES_CLASSES, cpu=True).summary()
+    assert [row["block"] for row in rows] == list(se.models.se_blocks(network))
+    assert [row["channels"] for row in rows] == [4, 4, 8, 8, 16, 16, 32, 32]
+
+
+@pytest.mark.parametrize(
+    ("n", "labels", "message"),
+    [(0, [], "nothing to record"), (2, [0], "nothing to record"), (2, [0, 10], "0 to 10"), (2, [-1, 0], "-1 to 0")],
+)
+def test_bad_labels_are_refused(network, n: int, labels: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        se.record_excitations(
+            network, torch.zeros(n, 3, 32, 32, dtype=torch.uint8), torch.tensor(labels, dtype=torch.int64),
+            classes=se.data.SHAPES_CLASSES,
+        )  # fmt: skip
+
+
+def test_a_plain_network_has_no_gates(images) -> None:
+    with pytest.raises(ValueError, match="no gates"):
+        se.record_excitations(se.create_model("resnet18", width=1 / 16), *images)
+
+
+def test_override_with_number_tensor_and_function(network, images) -> None:
+    x, y = images[0][:4], images[1][:4]
+    wanted = torch.linspace(0, 1, 32)
+    overrides = {"SE_2_1": 0.25, "SE_5_2": wanted, "SE_3_1": lambda s: s.flip(0)}
+    own = se.record_excitations(
+        network, x, y, classes=se.data.SHAPES_CLASSES, sample=range(4), precision="no", cpu=True
+    )
+    with se.override_gates(network, {"SE_3_1": overrides["SE_3_1"]}):
+        flipped = se.record_excitations(
+            network, x, y, classes=se.data.SHAPES_CLASSES, sample=range(4), precision="no", cpu=True
+        )
+    torch.testing.assert_close(flipped["SE_3_1"].sample, own["SE_3_1"].sample.flip(0))
+    with se.override_gates(network, overrides):
+        found = se.record_excitations(
+            network, x, y, classes=se.data.SHAPES_CLASSES, sample=range(4), precision="no", cpu=True
+        )
+    assert (found["SE_2_1"].sample == 0.25).all()
+    assert torch.equal(found["SE_5_2"].sample, wanted.expand(4, 32))
+
+
+def test_override_ends_with_the_with_even_after_an_error(network, images) -> None:
+    x = se.training.normalise(images[0][:2])
+    network.eval()
+    with torch.no_grad():
+        before = network(x)
+        with pytest.raises(RuntimeError, match="inside"), se.override_gates(network, {"SE_2_1": 0.0}):
+            assert not torch.equal(network(x), before)
+            raise RuntimeError("inside")
+        assert torch.equal(network(x), before)
+
+
+def test_override_names_what_there_is(network) -> None:
+    with pytest.raises(ValueError, match=r"SE_5_3.*there are SE_2_1"), se.override_gates(network, {"SE_5_3": 1.0}):
+        pass
+
+
+def test_gates_of_one_are_the_plain_network_bit_for_bit(images) -> None:
+    model = se.create_model("se_resnet18", width=1 / 8).double().eval()
+    plain = se.create_model("resnet18", width=1 / 8).double().eval()
+    plain.load_state_dict({k: v for k, v in model.state_dict().items() if ".se." not in k})
+    x = se.training.normalise(images[0][:3]).double()
+    with torch.no_grad(), se.override_gates(model, dict.fromkeys(se.models.se_blocks(model), 1.0)):
+        assert torch.equal(model(x), plain(x))
+
+
+def test_histogram_bins_are_where_they_say() -> None:
+    gates = torch.tensor([[0.0], [0.049], [0.05], [0.95], [1.0]], dtype=torch.float64)
+    found = statistics_of(gates, torch.zeros(5, dtype=torch.int64), 1, (0.0, 1.0))
+    assert found.histogram[0, 0].tolist() == [2, 1] + [0] * (BINS - 3) + [2]
+    assert isinstance(found, GateStatistics)

@@ -1,0 +1,106 @@
+"""Figures: every one is drawn, described, closed, and the same bytes twice."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+import senet_edu as se
+from senet_edu import figures
+
+
+@pytest.fixture(scope="module")
+def recorded() -> se.excitations.Excitations:
+    torch.manual_seed(0)
+    model = se.create_model("se_resnet18", width=1 / 8)
+    images, labels = se.shapes(100, seed=0)
+    return se.record_excitations(model, images, labels, classes=se.data.SHAPES_CLASSES, precision="no", cpu=True)
+
+
+HISTORY = [
+    {"epoch": 1, "loss": 2.0, "accuracy": 0.3, "validation_accuracy": 0.25},
+    {"epoch": 2, "loss": 1.5, "accuracy": 0.5, "validation_accuracy": 0.45},
+]
+CLASSES = se.data.SHAPES_CLASSES[:4]
+DRAWN = {
+    "class_gates": lambda r: figures.class_gates(r, list(r), CLASSES),
+    "class_gates with spread": lambda r: figures.class_gates(r, list(r)[:3], CLASSES, spread=True),
+    "gate_map": lambda r: figures.gate_map(r, list(r)[::2]),
+    "gate_distributions": lambda r: figures.gate_distributions(r, list(r)),
+    "measures_by_depth": lambda r: figures.measures_by_depth(r.summary(), {"movement": "movement"}),
+    "class_curves": lambda r: figures.class_curves({"a": torch.rand(9, 5), "b": torch.rand(9, 5)}, "z"),
+    "feature_maps": lambda r: figures.feature_maps({"U": torch.rand(3, 8, 8)}, ["a", "b", "c"]),
+    "image_grid": lambda r: figures.image_grid(se.shapes(12, seed=0)[0], [str(i) for i in range(12)]),
+    "curves": lambda r: figures.curves({"one": HISTORY, "two": HISTORY[:1]}),
+    "bars": lambda r: figures.bars({"a": [1, 2], "b": [3, 4]}, ["x", "y"], "height"),
+    "lines": lambda r: figures.lines({"a": ([0, 1], [1, 2])}, "x", "y"),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_figure_is_a_png_and_the_same_twice(recorded, name: str) -> None:
+    torch.manual_seed(0)
+    first = figures.png(DRAWN[name](recorded))
+    torch.manual_seed(0)
+    assert first == figures.png(DRAWN[name](recorded))
+    assert first.startswith(b"\x89PNG")
+
+
+def test_axes_are_labelled(recorded) -> None:
+    for name in ("class_gates", "gate_distributions", "class_curves", "curves", "lines"):
+        labelled = DRAWN[name](recorded).axes
+        assert any(axis.get_xlabel() for axis in labelled), name
+        assert any(axis.get_ylabel() for axis in labelled), name
+
+
+def test_class_gates_draw_the_recorded_means(recorded) -> None:
+    figure = figures.class_gates(recorded, ["SE_5_2"], CLASSES)
+    lines = figure.axes[0].get_lines()
+    which = figures.sampled_channels(64)
+    for line, label in zip(lines, CLASSES, strict=False):
+        k = recorded.classes.index(label)
+        assert torch.equal(torch.as_tensor(line.get_ydata()), recorded["SE_5_2"].mean[k, which])
+    assert torch.equal(torch.as_tensor(lines[-1].get_ydata()), recorded["SE_5_2"].total_mean[which])
+    assert len({line.get_color() for line in lines}) == len(lines)
+
+
+@pytest.mark.parametrize(("channels", "count"), [(16, 16), (50, 50), (64, 50), (512, 50)])
+def test_sampled_channels_are_distinct_and_reach_both_ends(channels: int, count: int) -> None:
+    which = figures.sampled_channels(channels).tolist()
+    assert len(set(which)) == count
+    assert (which[0], which[-1]) == (0, channels - 1)
+
+
+def test_page_keeps_picture_and_description() -> None:
+    page = figures.figure_html(DRAWN["lines"](None), alt='one line, "rising" & <bold>')
+    assert 'alt="one line, &quot;rising&quot; &amp; &lt;bold&gt;"' in page
+    assert re.search(r'src="data:image/png;base64,[\w+/=]{1000,}"', page)
+
+
+def test_a_figure_needs_a_description() -> None:
+    with pytest.raises(ValueError, match="description"):
+        figures.show(DRAWN["lines"](None), alt=" ")
+
+
+def test_live_curves_redraw_one_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    import IPython.display
+
+    shown, updated = [], []
+
+    class Handle:
+        def update(self, page) -> None:
+            updated.append(page.data)
+
+    def display(page, display_id):
+        assert display_id
+        shown.append(page.data)
+        return Handle()
+
+    monkeypatch.setattr(IPython.display, "display", display)
+    live = figures.LiveCurves("a net")
+    live(HISTORY[:1])
+    live(HISTORY)
+    assert len(shown) == len(updated) == 1
+    assert "After epoch 2: loss 1.50" in updated[0]

@@ -1,0 +1,162 @@
+"""Records, claims and weights: what is shipped is whole, and what is damaged is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import torch
+
+import senet_edu as se
+from senet_edu import results
+
+KEYS = {"name", "data", "machine", "commit", "started", "finished"}
+
+
+@pytest.fixture
+def assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package with assets of its own: one record, "tiny", with weights."""
+    for kind in ("RECORDS", "WEIGHTS", "EXCITATIONS"):
+        folder = tmp_path / kind.lower()
+        folder.mkdir()
+        monkeypatch.setattr(results, kind, folder)
+    torch.manual_seed(0)
+    model = se.create_model("se_resnet18", width=1 / 16)
+    checksum = results.save_weights(model, tmp_path / "weights" / "tiny.safetensors", {})
+    record = {"name": "tiny", "model": model.config, "weights_sha256": checksum, "accuracy": 0.8432, "rows": [{"a": 7}]}
+    results.write_record(record, tmp_path / "records" / "tiny.json")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", results.list_records())
+def test_shipped_records_are_complete(name: str) -> None:
+    record = results.load_record(name)
+    assert record["name"] == name
+    assert record.keys() >= KEYS
+    assert "+changes" not in record["commit"]
+    if "accuracy" in record:
+        assert record.keys() >= {"model", "recipe", "seed", "history", "accuracy_per_class", "precision", "device"}
+        assert len(record["history"]) == record["recipe"]["epochs"]
+        assert sum(record["accuracy_per_class"]) / 10 == pytest.approx(record["accuracy"], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", results.list_weights())
+def test_shipped_weights_load_and_are_small(name: str) -> None:
+    model = results.load_network(name)
+    assert all(p.isfinite().all() for p in model.parameters())
+    again = se.create_model(**results.load_record(name)["model"], pretrained=True)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+
+
+def test_the_quarter_network_is_what_the_issue_asks() -> None:
+    record = results.load_record("se_resnet18-quarter")
+    assert record["accuracy"] >= 0.84
+    assert (results.WEIGHTS / "se_resnet18-quarter.safetensors").stat().st_size < 2e6
+    movement = {row["block"]: row["movement"] for row in results.load_excitations("se_resnet18-quarter").summary()}
+    assert min(movement.values()) >= 0.03
+    assert len(movement) == 8
+
+
+def test_recorded_excitations_agree_with_their_record() -> None:
+    for name in results.list_weights():
+        record = results.load_record(f"{name}-gates")
+        for row in results.load_excitations(name).summary():
+            assert record[row["block"]] == pytest.approx({k: v for k, v in row.items() if k != "block"}, rel=1e-4)
+
+
+def test_weights_on_part_of_the_real_test_images(cifar10_test: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """On a part of the copy they were scored on, the shipped weights give the record's accuracy and gates."""
+    part = se.data.balanced_subset(cifar10_test[1], 200, seed=0)
+    images, labels = cifar10_test[0][part], cifar10_test[1][part]
+    record, model = results.load_record("se_resnet18-quarter"), results.load_network("se_resnet18-quarter")
+    accuracy = se.evaluate(model, images, labels, precision="no").accuracy
+    assert accuracy == pytest.approx(record["accuracy"], abs=0.025)  # 2,000 of 10,000: three standard errors
+    found = se.record_excitations(model, images, labels, classes=se.data.CIFAR10_CLASSES, precision="no")
+    for name, gates in results.load_excitations("se_resnet18-quarter").items():
+        standard_error = (gates.variance / 200).sqrt()
+        assert ((found[name].mean - gates.mean).abs() / (standard_error + 1e-4)).mean() < 1.5
+
+
+def test_look_up(assets: Path) -> None:
+    assert results.look_up("tiny.rows.0.a") == 7
+    with pytest.raises(results.AssetError, match="no record 'none'"):
+        results.look_up("none.accuracy")
+    for claim in ("tiny.rows.9.a", "tiny.nothing", "tiny.rows.a"):
+        with pytest.raises(results.AssetError, match="tiny"):
+            results.look_up(claim)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("84.3 %<!-- record: tiny.accuracy -->", 0),
+        ("84 %<!--record: tiny.accuracy-->", 0),
+        ("0.84<!-- record: tiny.accuracy -->", 0),
+        ("84.4 %<!-- record: tiny.accuracy -->", 1),
+        ("0.85<!-- record: tiny.accuracy --> and 7<!-- record: tiny.rows.0.a -->", 1),
+        ("no claim: 99 %", 0),
+    ],
+)
+def test_false_claims(assets: Path, text: str, wrong: int) -> None:
+    assert len(results.false_claims(text)) == wrong
+
+
+def test_pretrained_by_name_and_by_configuration(assets: Path) -> None:
+    for wanted in (True, "tiny"):
+        model = se.create_model("se_resnet18", width=1 / 16, pretrained=wanted)
+        assert torch.equal(model.fc.weight, results.load_network("tiny").fc.weight)
+    with pytest.raises(ValueError, match=r"no shipped weights for .*There are: tiny"):
+        se.create_model("se_resnet18", pretrained=True)
+    with pytest.raises(ValueError, match="'other'"):
+        se.create_model("se_resnet18", width=1 / 16, pretrained="other")
+
+
+def test_weights_round_to_float16_and_keep_counters(assets: Path) -> None:
+    from safetensors.torch import load_file
+
+    stored = load_file(assets / "weights" / "tiny.safetensors")
+    assert {v.dtype for v in stored.values()} == {torch.float16, torch.int64}
+    assert all(p.dtype == torch.float32 for p in results.load_network("tiny").parameters())
+
+
+def test_damaged_or_missing_weights_are_refused(assets: Path) -> None:
+    path = assets / "weights" / "tiny.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(results.AssetError, match=r"tiny\.safetensors is damaged"):
+        results.load_network("tiny")
+    path.unlink()
+    with pytest.raises(results.AssetError, match=r"tiny\.safetensors is missing"):
+        results.load_network("tiny")
+
+
+def test_a_record_tells_the_whole_run(tmp_path: Path) -> None:
+    images, labels = se.shapes(64, seed=0)
+    model = se.create_model("resnet18", width=1 / 16)
+    run = se.fit(model, images, labels, se.Recipe(epochs=1, batch_size=32), cpu=True, progress=False)
+    record = results.make_record(
+        "a", model.config, run, se.evaluate(model, images, labels, cpu=True), "shapes", datetime.now(UTC)
+    )
+    results.write_record(record, tmp_path / "a.json")
+    again = json.loads((tmp_path / "a.json").read_text())
+    assert again.keys() >= KEYS | {"model", "recipe", "seed", "accuracy", "accuracy_flipped", "history", "seconds"}
+    assert again["recipe"]["epochs"] == 1
+    assert again["machine"].keys() >= {"processor", "cores", "torch", "python"}
+    assert datetime.fromisoformat(again["finished"]) >= datetime.fromisoformat(again["started"])
+
+
+def test_commit_names_the_checkout_or_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_git(*_args: object, **_kwargs: object) -> None:
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(subprocess, "run", no_git)
+    assert results.commit().startswith("senet-edu ")
+
+
+def test_a_run_without_record_says_how_to_go_on(tmp_path: Path) -> None:
+    with pytest.raises(results.AssetError, match="senet-edu train"):
+        results.load_run(tmp_path)
