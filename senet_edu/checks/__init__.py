@@ -1,0 +1,24 @@
+"""Exercise checkers: each takes what the reader wrote and says that it is right, or what is probably wrong.
+
+`verdicts` has the machinery, the other modules the exercises of one chapter each.
+"""
+
+from senet_edu.checks.chapter02 import excite, gate_gradient, squeeze
+from senet_edu.checks.chapter02_block import se_block
+from senet_edu.checks.chapter05 import paired_difference, parameter_groups, triangle
+from senet_edu.checks.chapter07 import class_means, openers, specificity
+from senet_edu.checks.verdicts import Verdict
+
+__all__ = [
+    "Verdict",
+    "class_means",
+    "excite",
+    "gate_gradient",
+    "openers",
+    "paired_difference",
+    "parameter_groups",
+    "se_block",
+    "specificity",
+    "squeeze",
+    "triangle",
+]
