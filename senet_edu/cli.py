@@ -1,0 +1,221 @@
+"""The same course from a shell: `senet-edu --help`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data", help="CIFAR-10: a folder or an archive. By default SENET_EDU_CIFAR10, the cache, a download."
+    ),
+]
+Cpu = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even if there is a GPU.")]
+
+
+def main() -> None:
+    """Run a command; errors that the course knows are said in one line, without a traceback."""
+    from senet_edu.course import CourseError
+    from senet_edu.data import DataError
+    from senet_edu.results import AssetError
+    from senet_edu.training import CheckpointError, TrainingError
+
+    try:
+        app()
+    except (AssetError, CheckpointError, CourseError, DataError, TrainingError, ValueError, OSError) as error:
+        typer.echo(f"senet-edu: {error}", err=True)
+        raise SystemExit(1) from error
+
+
+@app.command()
+def course(
+    notebooks: Annotated[Path | None, typer.Option(help="Folder of the chapters' texts.")] = None,
+    out: Annotated[Path, typer.Option(help="Where the executed notebooks go.")] = Path("runs/course"),
+    only: Annotated[list[str] | None, typer.Option(help="A chapter's number, e.g. 07; may be repeated.")] = None,
+) -> None:
+    """Get the data, run every chapter at this machine's speed, and say what to open."""
+    from tqdm import tqdm
+
+    from senet_edu import training
+    from senet_edu.course import chapters, find_notebooks, read_chapter, run_chapter
+    from senet_edu.data import load_course_data
+
+    folder = find_notebooks(notebooks)
+    wanted = [path for path in chapters(folder) if not only or path.stem.split("_")[0] in only]
+    if not wanted:
+        raise ValueError(f"no chapter {', '.join(only or [])} in {folder}")
+    typer.echo(f"Speed: {training.speed()}. Images: {load_course_data('train').about}")
+    cells = {path: sum(cell.cell_type == "code" for cell in read_chapter(path).cells) for path in wanted}
+    took = {}
+    with tqdm(total=sum(cells.values()), unit="cell", disable=False) as bar:
+        for path in wanted:
+            bar.set_description(path.stem)
+            start = time.monotonic()
+            run_chapter(path, out, on_cell=lambda: bar.update(1) and None)
+            took[path] = time.monotonic() - start
+    for path, seconds in took.items():
+        typer.echo(f"{seconds:6.0f} s  {out / path.stem}.ipynb")
+    typer.echo(f"Done. Open {out / wanted[0].stem}.ipynb, or run `make lab` and start at {wanted[0].stem}.ipynb.")
+
+
+@app.command()
+def doctor(data: Data = None) -> None:
+    """Say what this machine is, and what is missing or does not fit."""
+    import shutil
+    from importlib.metadata import version
+
+    from senet_edu import training
+    from senet_edu.data import DataError, cifar10_source
+
+    troubles = []
+    for key, value in training.describe().items():
+        typer.echo(f"{key:12} {value}")
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError) as error:
+        troubles.append(
+            f"torch {version('torch')} and torchvision {version('torchvision')} do not belong together ({error}). "
+            "Install both in one command: pip install --upgrade torch torchvision"
+        )
+    typer.echo(f"{'precision':12} {training.best_precision()} on {training.best_device()}")
+    typer.echo(f"{'speed':12} {training.speed()}")
+    typer.echo(f"{'disk':12} {shutil.disk_usage('.').free / 2**30:.0f} GiB free here")
+    try:
+        typer.echo(f"{'CIFAR-10':12} {cifar10_source(data).description}")
+    except DataError as error:
+        troubles.append(str(error))
+    for trouble in troubles:
+        typer.echo(f"trouble: {trouble}", err=True)
+    raise typer.Exit(1 if troubles else 0)
+
+
+@app.command("data")
+def get_data(data: Data = None) -> None:
+    """Find or download CIFAR-10, check every image, and cache it decoded."""
+    from senet_edu.data import cifar10_source, load_cifar10
+
+    for split in ("train", "test"):
+        images, labels = load_cifar10(data, split)
+        typer.echo(f"{split:5} {len(images):,} images, {len(labels.unique())} classes")
+    typer.echo(cifar10_source(data).description)
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="Of this run. A run that was stopped goes on where it stood.")],
+    model: Annotated[str, typer.Option(help="resnet18, se_resnet18, …")] = "se_resnet18",
+    width: Annotated[float, typer.Option(help="Factor on all channel counts; 1.0 is 64 to 512.")] = 1.0,
+    reduction: Annotated[int, typer.Option(help="r of the SE blocks.")] = 16,
+    min_hidden: Annotated[int, typer.Option(help="Floor of their hidden width.")] = 1,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    peak_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Outside the SE layers.")] = None,
+    se_weight_decay: Annotated[float | None, typer.Option(help="On the SE layers.")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
+    translate: Annotated[int | None, typer.Option(help="Largest shift in pixels.")] = None,
+    cutout: Annotated[int | None, typer.Option(help="Side of the blanked square in pixels.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    hold_out: Annotated[
+        int, typer.Option(help="Training images a class to hold out and score on, in place of the test images.")
+    ] = 0,
+    precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16; by default this machine's best.")] = None,
+    data: Data = None,
+    cpu: Cpu = False,
+) -> None:
+    """Train on CIFAR-10; writes the weights and a record into FOLDER."""
+    import dataclasses
+    from datetime import UTC, datetime
+
+    import torch
+
+    from senet_edu import results, training
+    from senet_edu.data import cifar10_source, load_cifar10
+    from senet_edu.data import hold_out as split_off
+    from senet_edu.models import create_model
+
+    started = datetime.now(UTC)
+    images, labels = load_cifar10(data, "train")
+    source = cifar10_source(data).description
+    if hold_out:
+        kept, held = split_off(labels, hold_out, seed=0)
+        test = images[held], labels[held]
+        images, labels = images[kept], labels[kept]
+        source += f" Trained on {len(images):,} training images, scored on {len(held):,} held out of them."
+    else:
+        test = load_cifar10(data, "test")
+    chosen: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "peak_rate": peak_rate,
+        "weight_decay": weight_decay,
+        "se_weight_decay": se_weight_decay,
+        "label_smoothing": label_smoothing,
+        "translate": translate,
+        "cutout": cutout,
+    }
+    recipe = dataclasses.replace(training.Recipe(), **{k: v for k, v in chosen.items() if v is not None})
+    torch.manual_seed(seed)
+    network = create_model(model, width=width, reduction=reduction, min_hidden=min_hidden)
+    run = training.fit(network, images, labels, recipe, seed=seed, folder=folder, precision=precision, cpu=cpu)  # type: ignore[arg-type]
+    evaluation = training.evaluate(network, *test, precision=precision, cpu=cpu)  # type: ignore[arg-type]
+    record = results.make_record(folder.name, network.config, run, evaluation, source, started)
+    record["weights_sha256"] = results.save_weights(network, folder / "weights.safetensors", {"record": folder.name})
+    path = folder / "record.json"
+    results.write_record(record, path)
+    typer.echo(f"{evaluation.accuracy:.2%} single view, {evaluation.flipped:.2%} with the mirror image; see {path}")
+
+
+@app.command()
+def excitations(
+    out: Annotated[Path, typer.Argument(help="Folder for figures, table and statistics.")],
+    run: Annotated[Path | None, typer.Option(help="Folder that `senet-edu train` wrote.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Shipped weights by name, in place of --run.")] = None,
+    data: Data = None,
+    cpu: Cpu = False,
+) -> None:
+    """Record every gate over the test images: per-class figures and a table for all blocks."""
+    import csv
+    from datetime import UTC, datetime
+
+    from senet_edu import figures, results
+    from senet_edu.data import CIFAR10_CLASSES, cifar10_source, load_cifar10
+    from senet_edu.excitations import record_excitations
+
+    if run is not None and weights is None:
+        name, network = run.resolve().name, results.load_run(run)
+    elif weights is not None and run is None:
+        name, network = weights, results.load_network(weights)
+    else:
+        raise ValueError("give either --run FOLDER or --weights NAME")
+    started = datetime.now(UTC)
+    images, labels = load_cifar10(data, "test")
+    found = record_excitations(network, images, labels, classes=CIFAR10_CLASSES, precision="no", cpu=cpu)
+    found.save(out / "excitations.safetensors")
+    rows = found.summary()
+    record = {"name": f"{name}-gates", "network": name, "data": cifar10_source(data).description, "images": len(images)}
+    record |= {str(row["block"]): {key: row[key] for key in row if key != "block"} for row in rows}
+    results.write_record(record | results.circumstances(started), out / "record.json")
+    blocks = list(found)
+    pictures = {
+        "class_means": figures.class_gates(found, blocks, CIFAR10_CLASSES[:4]),
+        "class_spread": figures.class_gates(found, blocks, CIFAR10_CLASSES[:4], spread=True),
+        "all_channels": figures.gate_map(found, blocks),
+        "distributions": figures.gate_distributions(found, blocks),
+    }
+    for name, picture in pictures.items():
+        (out / f"{name}.png").write_bytes(figures.png(picture))
+    with open(out / "summary.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    typer.echo("  ".join(f"{key:>11}" for key in rows[0]))
+    for row in rows:
+        typer.echo("  ".join(f"{v:>11.3f}" if isinstance(v, float) else f"{v!s:>11}" for v in row.values()))
+    typer.echo(f"Figures and table are in {out}.")

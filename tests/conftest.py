@@ -1,0 +1,47 @@
+"""Where the time of a test run went, and a clean setting for each test."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+import torch
+
+# Files whose tests start processes, break things on purpose, or build the package; the rest are units.
+FAULTS = ("test_faults", "test_data_download", "test_wheel", "test_cli")
+LIMITS = {"notebooks": 8, "units": 5, "faults and processes": 4}  # minutes, on two cores
+
+
+def group_of(nodeid: str) -> str:
+    file = nodeid.split("::")[0]
+    if file.endswith(".ipynb"):
+        return "notebooks"
+    return "faults and processes" if any(name in file for name in FAULTS) else "units"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A table of minutes by group, and of the slowest files."""
+    groups: Counter[str] = Counter()
+    files: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if hasattr(report, "duration"):
+                groups[group_of(report.nodeid)] += report.duration
+                files[report.nodeid.split("::")[0]] += report.duration
+    write = terminalreporter.write_line
+    terminalreporter.section("where the time went")
+    for group, limit in LIMITS.items():
+        write(f"{groups[group] / 60:6.1f} min of {limit}  {group}")
+    for file, seconds in files.most_common(12):
+        write(f"{seconds:6.1f} s  {file}")
+
+
+@pytest.fixture(scope="session")
+def cifar10_test() -> tuple[torch.Tensor, torch.Tensor]:
+    """All test images of the copy that SENET_EDU_CIFAR10 names, and their labels."""
+    if not os.environ.get("SENET_EDU_CIFAR10"):
+        pytest.skip("SENET_EDU_CIFAR10 is not set")
+    from senet_edu.data import load_cifar10
+
+    return load_cifar10(split="test")

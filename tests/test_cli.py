@@ -1,0 +1,150 @@
+"""The commands from a shell, on a tiny copy of drawn images in CIFAR-10's layout."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from archives import image_files, write
+from typer.testing import CliRunner
+
+from senet_edu import results
+from senet_edu.cli import app
+from senet_edu.excitations import Excitations
+
+TINY = ["--width", "0.0625", "--epochs", "2", "--batch-size", "20", "--cpu", "--precision", "no"]
+
+
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SENET_EDU_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SENET_EDU_CIFAR10", raising=False)
+    return write(tmp_path / "drawn.tar.gz", image_files(per_class=4))
+
+
+def invoke(*arguments: str | Path) -> str:
+    result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def shell(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-m", "senet_edu", *map(str, arguments)]
+    return subprocess.run(call, capture_output=True, text=True, env={**os.environ, **environment})
+
+
+def test_train_then_excitations(images: Path, tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "out"
+    said = invoke("train", run, "--data", images, *TINY)
+    assert "single view" in said
+    record = json.loads((run / "record.json").read_text())
+    assert record["model"]["width"] == 0.0625
+    assert record["recipe"]["epochs"] == len(record["history"]) == 2
+    results.load_run(run)
+
+    said = invoke("excitations", out, "--run", run, "--data", images, "--cpu")
+    assert said.count("SE_") == 8
+    found = Excitations.load(out / "excitations.safetensors")
+    assert all(gates.count.sum() == 10 for gates in found.values())  # one test image a class
+    rows = list(csv.DictReader((out / "summary.csv").open()))
+    assert [row["block"] for row in rows] == list(found)
+    assert len(list(out.glob("*.png"))) == 4
+    gates = json.loads((out / "record.json").read_text())
+    assert gates["SE_5_2"]["channels"] == 32
+    assert gates["data"] == record["data"]
+
+
+def test_a_finished_run_is_not_trained_again_and_other_settings_are_refused(images: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    invoke("train", run, "--data", images, *TINY)
+    first = json.loads((run / "record.json").read_text())
+    invoke("train", run, "--data", images, *TINY)
+    again = json.loads((run / "record.json").read_text())
+    assert again["history"] == first["history"]
+    assert again["weights_sha256"] == first["weights_sha256"]
+
+    refused = shell("train", run, "--data", images, *TINY, "--seed", "1")
+    assert refused.returncode == 1
+    assert "seed = 0 (now 1)" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_held_out_images_are_not_trained_on(images: Path, tmp_path: Path) -> None:
+    invoke("train", tmp_path / "run", "--data", images, *TINY, "--hold-out", "1")
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert "Trained on 30 training images, scored on 10 held out" in record["data"]
+
+
+def test_data_counts_and_names_its_source(images: Path) -> None:
+    said = invoke("data", "--data", images)
+    assert "train 40 images, 10 classes" in said
+    assert "drawn.tar.gz" in said
+
+
+def test_doctor_says_what_is_here(images: Path) -> None:
+    said = invoke("doctor", "--data", images)
+    for word in ("processor", "torch", "precision", "speed", "disk", "drawn.tar.gz"):
+        assert word in said
+
+
+def test_doctor_explains_a_torchvision_that_does_not_fit(tmp_path: Path, images: Path) -> None:
+    fake = tmp_path / "fake" / "torchvision"
+    fake.mkdir(parents=True)
+    (fake / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    sick = shell("doctor", "--data", images, PYTHONPATH=str(fake.parent))
+    assert sick.returncode == 1
+    assert "do not belong together" in sick.stderr
+    assert "pip install --upgrade torch torchvision" in sick.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data", "--data", "nowhere.tar.xz"], "nowhere.tar.xz: no such file"),
+        (["excitations", "out"], "--run FOLDER or --weights NAME"),
+        (["excitations", "out", "--weights", "unknown"], "unknown"),
+        (["excitations", "out", "--run", "no-run"], "no finished run in no-run"),
+        (["course", "--notebooks", "nowhere"], "no chapters in nowhere"),
+        (["course", "--only", "99"], "no chapter 99"),
+        (["train", "r", "--model", "vgg"], "no network 'vgg'"),
+        (["train", "r", "--width", "0.0625", "--reduction", "0"], "r = 0"),
+    ],
+)
+def test_errors_are_one_line_that_says_what_to_do(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    if arguments[0] == "train":
+        arguments = [*arguments, "--data", str(images)]
+    failed = shell(*arguments, SENET_EDU_OFFLINE="1")
+    assert failed.returncode == 1
+    assert message in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_failing_cell_stops_the_course_and_is_named(tmp_path: Path, images: Path) -> None:
+    notebooks = tmp_path / "notebooks"
+    notebooks.mkdir()
+    (notebooks / "01_good.py").write_text("# %%\nprint('fine')\n")
+    (notebooks / "02_bad.py").write_text("# %%\nprint('before')\n\n# %%\nraise KeyError('oh no')\n")
+    out = tmp_path / "out"
+    failed = shell("course", "--notebooks", notebooks, "--out", out, SENET_EDU_CIFAR10=str(images))
+    assert failed.returncode == 1
+    assert "02_bad.py stopped" in failed.stderr
+    assert "oh no" in failed.stderr
+    assert "fine" in (out / "01_good.ipynb").read_text()
+    assert "before" in (out / "02_bad.ipynb").read_text()  # what ran is kept
+
+
+def test_two_runs_of_a_chapter_give_the_same_file(tmp_path: Path) -> None:
+    from senet_edu.course import run_chapter
+
+    chapter = tmp_path / "01_widget.py"
+    chapter.write_text("# %%\nimport ipywidgets\nipywidgets.IntSlider()\n\n# %%\nprint(object())\n")
+    first = run_chapter(chapter, tmp_path / "a").read_text()
+    assert first == run_chapter(chapter, tmp_path / "b").read_text()
+    assert "0x0" in first

@@ -1,0 +1,116 @@
+"""The house: requirements said once, skips explained, the README's commands true, imports light and declared."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA_NAMES = {"torch": "pytorch"}
+IMPORT_NAMES = {"pillow": "PIL", "ipython": "IPython"}
+
+
+def requirements() -> set[str]:
+    return {*PROJECT["dependencies"], *(r for extra in PROJECT["optional-dependencies"].values() for r in extra)}
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[><=!~ \[]", requirement)[0]
+
+
+def test_lower_bounds_only() -> None:
+    for requirement in requirements():
+        assert re.fullmatch(r"[\w-]+>=[\d.]+", requirement), requirement
+    assert PROJECT["requires-python"] == ">=3.11"
+
+
+def test_conda_environment_has_the_same_requirements() -> None:
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    conda = {entry for entry in listed if isinstance(entry, str)} - {"pip"}
+    ours = {r.replace(name_of(r), CONDA_NAMES.get(name_of(r), name_of(r)), 1) for r in requirements()}
+    assert conda == ours | {f"python{PROJECT['requires-python']}"}
+
+
+def imports(path: Path) -> set[str]:
+    nodes = ast.walk(ast.parse(path.read_text()))
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add((node.module or "").split(".")[0])
+    return found - set(sys.stdlib_module_names) - {"senet_edu"}
+
+
+def test_what_the_package_imports_is_declared() -> None:
+    declared = {name_of(r) for r in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["course"])}
+    declared = {IMPORT_NAMES.get(name, name) for name in declared}
+    for path in (ROOT / "senet_edu").rglob("*.py"):
+        assert imports(path) <= declared, path
+
+
+def test_rooms_know_only_what_is_below_them() -> None:
+    """Imports point one way: blocks know nothing but torch; figures know excitations, never the reverse."""
+    allowed = {
+        "blocks": set(),
+        "cost": {"blocks"},
+        "models": {"blocks", "results"},  # results only to load shipped weights
+        "data": set(),
+        "training": {"blocks", "data"},
+        "excitations": {"blocks", "models", "training"},
+        "results": {"models", "training", "excitations"},
+        "figures": {"excitations"},
+        "checks": {"blocks", "models"},
+    }
+    for path in (ROOT / "senet_edu").rglob("*.py"):
+        room = path.relative_to(ROOT / "senet_edu").parts[0].removesuffix(".py")
+        if room in allowed:
+            known = set(re.findall(r"from senet_edu\.(\w+)", path.read_text())) - {room}
+            assert known <= allowed[room], f"{path.name} knows {known - allowed[room]}"
+
+
+def test_import_is_light() -> None:
+    """Heavy libraries wait until they are used (the time itself is measured in benchmarks, not here)."""
+    code = "import torch, sys; before = set(sys.modules); import senet_edu; print(*set(sys.modules) - before)"
+    new = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"torchvision", "accelerate", "matplotlib", "IPython", "PIL", "typer", "jupytext", "nbclient"}
+    assert not heavy & {name.split(".")[0] for name in new}
+
+
+def test_every_skip_has_its_reason_in_the_list() -> None:
+    quarantines = (ROOT / "tests" / "QUARANTINES.md").read_text()
+    for path in (ROOT / "tests").glob("*.py"):
+        for reason in re.findall(r"(?:\.skip\(|reason=|skip_unless\()\s*f?\"([^\"{]+)", path.read_text()):
+            assert reason.strip() in quarantines, f"{path.name}: {reason}"
+
+
+def test_readme_and_ci_run_the_commands_that_exist() -> None:
+    readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
+    assert {"course", "test", "lab"} <= set(re.findall(r"`?make ([a-z]+)", readme)) <= targets
+    assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(), re.M)
+    commands = set(re.findall(r"senet-edu ([a-z]+)\b(?=`| \w*[-/.])", readme))
+    from senet_edu.cli import app
+
+    assert commands <= {c.name or c.callback.__name__ for c in app.registered_commands}
+
+
+def test_links_in_the_readme_resolve() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", readme):
+        assert (ROOT / target).exists(), target
+    for link in re.findall(r"https://github\.com/[\w.-]+/[\w.-]+", readme):
+        assert link.removesuffix(".git") == PROJECT["urls"]["Repository"]
+
+
+@pytest.mark.parametrize("path", ["LICENSE", "environment.yml", ".github/workflows/ci.yml", "senet_edu/py.typed"])
+def test_the_house_has(path: str) -> None:
+    assert (ROOT / path).exists()
