@@ -146,6 +146,7 @@ def test_block_is_squeeze_excite_scale(u, reduction, bias, seed):
 @pytest.mark.parametrize("gate", GATES)
 def test_variants_against_sums_by_position(kind, gate):
     u = normal(2, 4, 3, 2)
+    u[:, 0] -= 5  # a map without a positive value
     block = make(4, 2, squeeze=kind, gate=gate)
     w1, b1, w2, b2 = block.parameters()
     activation = {
@@ -225,7 +226,8 @@ def test_gradients_of_the_functions():
 def distance_to_kinks(block: SEBlock, u: Tensor) -> float:
     """How near any ReLU's input is to zero, or any maximum to the second largest value."""
     inputs = []
-    hooks = [layer.register_forward_hook(lambda m, i, out: inputs.append(out)) for layer in (block.fc1, block.fc2)]
+    layers = (block.fc1, block.fc2)
+    hooks = [layer.register_forward_hook(lambda m, i, out: inputs.append(out)) for layer in layers]
     block(u)
     for hook in hooks:
         hook.remove()

@@ -135,11 +135,18 @@ def test_frame_and_motif_are_farther_apart_than_the_receptive_field() -> None:
 
 
 class Squeezed(nn.Module):
-    """SE in its own few lines, so that these tests stand on nothing but torch."""
+    """SE in its own few lines, so that these tests stand on nothing but torch.
 
-    def __init__(self, channels: int):
+    Eight hidden units, and weights that start wide: then all of ten seeds left the plateau at 0.5 within 92
+    steps. With four units and torch's own start, one seed in eight was still there after 500.
+    """
+
+    def __init__(self, channels: int, hidden: int = 8):
         super().__init__()
-        self.excite = nn.Sequential(nn.Linear(channels, 4), nn.ReLU(), nn.Linear(4, channels), nn.Sigmoid())
+        squeezed, gates = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
+        nn.init.kaiming_normal_(squeezed.weight)
+        nn.init.normal_(gates.weight, std=hidden**-0.5)
+        self.excite = nn.Sequential(squeezed, nn.ReLU(), gates, nn.Sigmoid())
 
     def forward(self, u: Tensor) -> Tensor:
         return u * self.excite(u.mean((2, 3)))[:, :, None, None]
@@ -153,12 +160,12 @@ def three_convolutions(second: nn.Module) -> nn.Sequential:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2))
 
 
-@pytest.mark.parametrize(("second", "low", "high"), [(nn.Identity(), 0.4, 0.6), (Squeezed(16), 0.97, 1.0)])
-def test_hue_xor_needs_global_context(second: nn.Module, low: float, high: float) -> None:
+@pytest.mark.parametrize(("second", "low", "high"), [(nn.Identity, 0.4, 0.6), (Squeezed, 0.97, 1.0)])
+def test_hue_xor_needs_global_context(second: Callable[[int], nn.Module], low: float, high: float) -> None:
     """Plain convolutions stay near chance; one SE block after the second solves it."""
     torch.manual_seed(0)
     images, labels = hue_xor(2_500, 0)
-    model = three_convolutions(second)
-    fit(model, standardised(images), labels, epochs=6)
+    model = three_convolutions(second(16))
+    fit(model, standardised(images), labels, epochs=4)
     test_images, test_labels = hue_xor(1_000, 1)
     assert low <= accuracy(model, standardised(test_images), test_labels) <= high

@@ -71,7 +71,9 @@ def data(n: int = 84) -> tuple[Tensor, Tensor]:
     return images, torch.randint(0, 4, (n,), generator=generator)
 
 
-def train(model: nn.Module, folder: Path | str | None, recipe: Recipe = RECIPE, precision: str = "no", **kwargs):
+def train(
+    model: nn.Module, folder: Path | str | None, recipe: Recipe = RECIPE, precision: str = "no", **kwargs
+):
     return fit(model, *data(), recipe, folder=folder, precision=precision, cpu=True, progress=False, **kwargs)
 
 
@@ -178,7 +180,9 @@ class Trainer:
         self.process.wait(timeout=30)
 
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="a process is killed with SIGKILL: POSIX only")
+needs_fork = pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="a process is killed with SIGKILL: POSIX only"
+)
 
 
 @pytest.fixture(scope="module")
@@ -534,7 +538,9 @@ MEMORY = {
     "Windows": raises(
         RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.")
     ),
-    "cuBLAS": raises(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")),
+    "cuBLAS": raises(
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+    ),
     "this machine": lambda: torch.empty(1 << 55, dtype=torch.uint8),
 }
 
@@ -543,7 +549,9 @@ MEMORY = {
 @pytest.mark.parametrize("how", MEMORY)
 def test_out_of_memory(tmp_path, how, precision):
     model = network().insert(0, Breaks(MEMORY[how]))
-    with pytest.raises(TrainingError, match="out of memory on cpu with 8 images a step.*smaller batch") as error:
+    with pytest.raises(
+        TrainingError, match="out of memory on cpu with 8 images a step.*smaller batch"
+    ) as error:
         train(model, tmp_path, precision=precision)
     assert f"last good checkpoint is in {tmp_path}" in str(error.value)
     assert isinstance(error.value.__cause__, RuntimeError)
@@ -601,7 +609,9 @@ def share_of_two(out: str) -> None:
         logits_seen.clear()
         model = network()
         torch.manual_seed(int(os.environ["RANK"]))  # dropout differs between the processes, as it should
-        model.register_forward_hook(lambda module, inputs, logits: logits_seen.append(logits.detach().tolist()))
+        model.register_forward_hook(
+            lambda module, inputs, logits: logits_seen.append(logits.detach().tolist())
+        )
         run = fit(model, *data(n), recipe, folder=folder, cpu=True, precision="no", progress=False)
         sides[name] = {
             "seen": list(seen),

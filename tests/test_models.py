@@ -23,10 +23,12 @@ def count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def stage_shapes(model: nn.Module, x: Tensor) -> list[tuple[int, ...]]:
+def block_shapes(model: nn.Module, x: Tensor) -> list[tuple[int, ...]]:
+    """Of every block's output, so that a stage that halves in its second block shows."""
     shapes = []
     for stage in (model.layer1, model.layer2, model.layer3, model.layer4):
-        stage.register_forward_hook(lambda module, inputs, out: shapes.append(tuple(out.shape[1:])))
+        for block in stage:
+            block.register_forward_hook(lambda module, inputs, out: shapes.append(tuple(out.shape[1:])))
     model(x)
     return shapes
 
@@ -88,14 +90,14 @@ def test_added_weights_of_se_resnet50_by_stage():
 
 @pytest.mark.parametrize("name", ["resnet18", "se_resnet18"])
 def test_stage_sizes_cifar(name):
-    shapes = stage_shapes(empty(name), torch.empty(2, 3, 32, 32, device="meta"))
-    assert shapes == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
+    shapes = block_shapes(empty(name), torch.empty(2, 3, 32, 32, device="meta"))
+    assert shapes == [(64, 32, 32)] * 2 + [(128, 16, 16)] * 2 + [(256, 8, 8)] * 2 + [(512, 4, 4)] * 2
 
 
 @pytest.mark.parametrize("name", ["resnet50", "se_resnet50"])
 def test_stage_sizes_imagenet(name):
-    shapes = stage_shapes(empty(name, stem="imagenet"), torch.empty(2, 3, 224, 224, device="meta"))
-    assert shapes == [(256, 56, 56), (512, 28, 28), (1024, 14, 14), (2048, 7, 7)]
+    shapes = block_shapes(empty(name, stem="imagenet"), torch.empty(2, 3, 224, 224, device="meta"))
+    assert shapes == [(256, 56, 56)] * 3 + [(512, 28, 28)] * 4 + [(1024, 14, 14)] * 6 + [(2048, 7, 7)] * 3
 
 
 def test_se_blocks_of_cifar_se_resnet18():
@@ -105,7 +107,8 @@ def test_se_blocks_of_cifar_se_resnet18():
     assert sum(b.fc2.out_features for b in blocks.values()) == 1920
     last = sum(count(blocks[name]) for name in ("SE_5_1", "SE_5_2"))
     bare = se_blocks(empty("se_resnet18", bias=False))
-    assert round(100 * sum(count(bare[n]) for n in NAMES_18[-2:]) / sum(map(count, bare.values())), 1) == 75.3
+    share = sum(count(bare[name]) for name in NAMES_18[-2:]) / sum(count(block) for block in bare.values())
+    assert round(100 * share, 1) == 75.3
     assert last == 2 * (2 * 512 * 32 + 512 + 32)
 
 
@@ -113,7 +116,8 @@ def test_fully_connected_sizes_of_se_resnet50():
     blocks = se_blocks(empty("se_resnet50", stem="imagenet"))
     sizes = [[b.fc1.out_features, b.fc2.out_features] for b in blocks.values()]
     assert sizes == [[16, 256]] * 3 + [[32, 512]] * 4 + [[64, 1024]] * 6 + [[128, 2048]] * 3
-    assert list(blocks) == [f"SE_{s}_{i}" for s, n in ((2, 3), (3, 4), (4, 6), (5, 3)) for i in range(1, n + 1)]
+    depths = {2: 3, 3: 4, 4: 6, 5: 3}
+    assert list(blocks) == [f"SE_{stage}_{i}" for stage, n in depths.items() for i in range(1, n + 1)]
 
 
 def test_resnet34():
@@ -124,7 +128,9 @@ def test_resnet34():
 
 
 def test_settings_reach_every_block():
-    model = empty("se_resnet18", width=0.25, reduction=8, bias=False, squeeze="max", gate="tanh", min_hidden=3)
+    model = empty(
+        "se_resnet18", width=0.25, reduction=8, bias=False, squeeze="max", gate="tanh", min_hidden=3
+    )
     blocks = se_blocks(model).values()
     assert [b.fc1.out_features for b in blocks] == [3, 3, 4, 4, 8, 8, 16, 16]
     assert all(b.squeeze == "max" and isinstance(b.gate, nn.Tanh) and b.fc1.bias is None for b in blocks)

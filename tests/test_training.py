@@ -176,7 +176,9 @@ def test_plan_without_augmentation_gives_the_images():
 
 
 def test_batch_flips_shifts_normalises_and_blanks():
-    images = torch.randint(0, 256, (6, 3, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(
+        0, 256, (6, 3, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     recipe = Recipe(translate=3, cutout=4)
     plan = EpochPlan.draw(6, (9, 7), recipe, seed=1, epoch=0)
     x, index = plan.batch(images, slice(2, 6), recipe)
@@ -235,7 +237,9 @@ def test_move_is_flip_reflect_pad_and_crop(n, channels, height, width, most, see
 
 
 def test_move_against_torch_on_cifar_sizes():
-    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(
+        0, 256, (8, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     plan = EpochPlan.draw(8, (32, 32), Recipe(), seed=0, epoch=0)
     moved = move(images, plan.mirrored, plan.shift)
     for i in range(8):
@@ -260,7 +264,9 @@ def test_blank_is_a_square_of_zeros(n, height, width, side, seed):
 
 
 def test_normalise():
-    images = torch.randint(0, 256, (4, 3, 5, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(
+        0, 256, (4, 3, 5, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     x = normalise(images)
     assert x.dtype == torch.float32
     for c in range(3):
@@ -414,7 +420,9 @@ def test_grey_images_train():
     assert math.isfinite(run.history[0]["loss"])
 
 
-@pytest.mark.parametrize(("shown", "variable", "wanted"), [(True, "1", True), (False, "", True), (True, "0", None)])
+@pytest.mark.parametrize(
+    ("shown", "variable", "wanted"), [(True, "1", True), (False, "", True), (True, "0", None)]
+)
 def test_progress_bar_can_be_switched_off(monkeypatch, shown, variable, wanted):
     """Also in a notebook, where TQDM_DISABLE does not reach the bar by itself."""
     import tqdm.auto
@@ -453,8 +461,8 @@ class ByPixel(nn.Module):
 
 def test_evaluation_by_hand():
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (50, 3, 4, 4), dtype=torch.uint8, generator=generator)
-    labels = torch.randint(0, 2, (50,), generator=generator)  # class 2 has no image
+    images = torch.randint(0, 256, (400, 3, 4, 4), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, 2, (400,), generator=generator)  # class 2 has no image
     model = ByPixel().train()
     result = evaluate(model, images, labels, batch_size=7, precision="no", cpu=True)
     assert model.training
@@ -480,7 +488,7 @@ def test_evaluation_by_hand():
     assert (whole.accuracy, whole.flipped) == (result.accuracy, result.flipped)
 
     logits = predict(model.eval(), images, batch_size=13, precision="no", cpu=True)
-    assert logits.shape == (50, 3)
+    assert logits.shape == (400, 3)
     assert logits.dtype == torch.float32
     assert not logits.requires_grad
     assert not model.training
