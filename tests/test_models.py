@@ -128,9 +128,7 @@ def test_resnet34():
 
 
 def test_settings_reach_every_block():
-    model = empty(
-        "se_resnet18", width=0.25, reduction=8, bias=False, squeeze="max", gate="tanh", min_hidden=3
-    )
+    model = empty("se_resnet18", width=0.25, reduction=8, bias=False, squeeze="max", gate="tanh", min_hidden=3)
     blocks = se_blocks(model).values()
     assert [b.fc1.out_features for b in blocks] == [3, 3, 4, 4, 8, 8, 16, 16]
     assert all(b.squeeze == "max" and isinstance(b.gate, nn.Tanh) and b.fc1.bias is None for b in blocks)

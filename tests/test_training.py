@@ -29,8 +29,9 @@ from senet_edu.training import (
     speed,
 )
 from senet_edu.training import machine as machine_module
-from senet_edu.training.loop import progress_bar, start
+from senet_edu.training.loop import start
 from senet_edu.training.recipe import blank, move
+from senet_edu.training.session import progress_bar
 
 few = settings(max_examples=60, deadline=None)
 on_cpu = {"cpu": True, "precision": "no", "progress": False}
@@ -176,9 +177,7 @@ def test_plan_without_augmentation_gives_the_images():
 
 
 def test_batch_flips_shifts_normalises_and_blanks():
-    images = torch.randint(
-        0, 256, (6, 3, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
+    images = torch.randint(0, 256, (6, 3, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     recipe = Recipe(translate=3, cutout=4)
     plan = EpochPlan.draw(6, (9, 7), recipe, seed=1, epoch=0)
     x, index = plan.batch(images, slice(2, 6), recipe)
@@ -237,9 +236,7 @@ def test_move_is_flip_reflect_pad_and_crop(n, channels, height, width, most, see
 
 
 def test_move_against_torch_on_cifar_sizes():
-    images = torch.randint(
-        0, 256, (8, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     plan = EpochPlan.draw(8, (32, 32), Recipe(), seed=0, epoch=0)
     moved = move(images, plan.mirrored, plan.shift)
     for i in range(8):
@@ -264,9 +261,7 @@ def test_blank_is_a_square_of_zeros(n, height, width, side, seed):
 
 
 def test_normalise():
-    images = torch.randint(
-        0, 256, (4, 3, 5, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
+    images = torch.randint(0, 256, (4, 3, 5, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     x = normalise(images)
     assert x.dtype == torch.float32
     for c in range(3):
@@ -420,16 +415,14 @@ def test_grey_images_train():
     assert math.isfinite(run.history[0]["loss"])
 
 
-@pytest.mark.parametrize(
-    ("shown", "variable", "wanted"), [(True, "1", True), (False, "", True), (True, "0", None)]
-)
+@pytest.mark.parametrize(("shown", "variable", "wanted"), [(True, "1", True), (False, "", True), (True, "0", None)])
 def test_progress_bar_can_be_switched_off(monkeypatch, shown, variable, wanted):
     """Also in a notebook, where TQDM_DISABLE does not reach the bar by itself."""
     import tqdm.auto
 
     monkeypatch.setattr(tqdm.auto, "tqdm", lambda **kwargs: kwargs)
     monkeypatch.setenv("TQDM_DISABLE", variable)
-    assert progress_bar(shown, total_steps=10, batch_size=4, done=3) == {
+    assert progress_bar(shown, total=40, done=12) == {
         "total": 40,
         "initial": 12,
         "unit": "img",

@@ -2,9 +2,10 @@
 
 from senet_edu.training.checkpoint import CheckpointError
 from senet_edu.training.evaluation import Evaluation, evaluate, predict
-from senet_edu.training.loop import Run, TrainingError, fit
+from senet_edu.training.loop import fit
 from senet_edu.training.machine import best_device, best_precision, describe, speed
-from senet_edu.training.recipe import EpochPlan, Recipe, learning_rate, normalise, parameter_groups
+from senet_edu.training.recipe import EpochPlan, Recipe, learning_rate, move, normalise, parameter_groups
+from senet_edu.training.session import Run, TrainingError
 
 __all__ = [
     "CheckpointError",
@@ -19,6 +20,7 @@ __all__ = [
     "evaluate",
     "fit",
     "learning_rate",
+    "move",
     "normalise",
     "parameter_groups",
     "predict",

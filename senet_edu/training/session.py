@@ -1,0 +1,211 @@
+"""What a run keeps beside the weights: where it stands, its running loss, its progress bar, its checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from senet_edu.training import checkpoint
+from senet_edu.training.machine import Precision
+from senet_edu.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+SAVE_EVERY = 30.0  # seconds between two checkpoints within an epoch
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why, what to do, and where the last good checkpoint is."""
+
+
+@dataclass
+class Run:
+    """What `fit` did.
+
+    Attributes:
+        recipe, seed, precision: as trained.
+        device: "cpu", "cuda" or "mps".
+        processes: number of processes that shared each batch.
+        history: one row an epoch: epoch, loss and accuracy on the augmented training images, learning rate, seconds,
+            images a second, and validation_accuracy if there were validation images. Accuracies are shares, 0 to 1.
+        seconds: time spent training, over all sittings.
+    """
+
+    recipe: Recipe
+    seed: int
+    precision: Precision
+    device: str
+    processes: int
+    history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Session:
+    """Goes with the loop: counts its steps, watches the loss, shows progress and keeps checkpoints.
+
+    On opening it continues from the checkpoint in `folder`, if there is one: weights, momentum, scaler and random
+    states are put back, and `done` says how many steps are behind.
+
+    Args:
+        run: what is being done; its history and seconds are kept up.
+        model, optimizer: on their device, not yet prepared by Accelerate.
+        accelerator: whose main process writes and shows.
+        folder: of the checkpoints, or None.
+        data: what the images and labels are, see `checksum`.
+        steps: steps an epoch.
+        share: images of each batch that this process gets.
+        shown: show the progress bar.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged, or of a run with other settings.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        accelerator: Accelerator,
+        folder: str | Path | None,
+        data: str,
+        steps: int,
+        share: int,
+        shown: bool,
+    ) -> None:
+        self.run, self.model, self.optimizer, self.accelerator = run, model, optimizer, accelerator
+        self.folder = Path(folder) if folder is not None else None
+        self.steps, self.share = steps, share
+        settings = {key: getattr(run, key) for key in ("seed", "precision", "device", "processes")}
+        self.config = {**dataclasses.asdict(run.recipe), **settings, "data": data}
+
+        state = self.resume()
+        self.done: int = state["done"]
+        run.history, run.seconds = state["history"], state["seconds"]
+        wide = torch.float32 if run.device == "mps" else torch.float64
+        self.loss_sum = torch.tensor(state["loss_sum"], dtype=wide, device=accelerator.device)
+        self.correct = torch.tensor(state["correct"], device=accelerator.device)
+        batch_size = share * run.processes
+        self.bar = progress_bar(
+            shown and accelerator.is_main_process, run.recipe.epochs * steps * batch_size, self.done * batch_size
+        )
+        self.saved = self.clock = time.monotonic()
+
+    def resume(self) -> dict[str, Any]:
+        """The state to start from: that of the checkpoint, whose weights are put back, else a fresh one."""
+        if self.folder is None or (found := checkpoint.read(self.folder)) is None:
+            return {"done": 0, "loss_sum": 0.0, "correct": 0, "history": [], "seconds": 0.0, "scaler": {}}
+        state, tensors = found
+        was, now = state["config"], self.config
+        if changed := sorted(key for key in was | now if was.get(key) != now.get(key)):
+            differences = ", ".join(f"{key} = {was.get(key)} (now {now.get(key)})" for key in changed)
+            raise checkpoint.CheckpointError(
+                f"the run in {self.folder} had {differences}. "
+                "Give the same settings to go on, or another folder to start anew."
+            )
+        checkpoint.restore(self.folder, tensors, self.model, self.optimizer)
+        if self.accelerator.scaler is not None and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        return state
+
+    def step_done(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Count a step. About once a second look at the loss, which waits for a GPU; now and then save."""
+        self.done += 1
+        self.loss_sum += loss.detach()
+        self.correct += (logits.detach().argmax(1) == labels).sum()
+        self.bar.update(self.share * self.run.processes)
+        now, behind = time.monotonic(), self.done % self.steps
+        if now - self.clock < 1 and behind:
+            return
+        self.run.seconds += now - self.clock
+        self.clock = now
+        loss_sum, seen = self.loss_sum.item(), behind or self.steps
+        if not math.isfinite(loss_sum):
+            raise self.diverged()
+        accuracy = self.correct.item() / (seen * self.share)
+        self.bar.set_postfix(loss=f"{loss_sum / seen:.3f}", acc=f"{accuracy:.1%}")
+        if now - self.saved > SAVE_EVERY and behind:
+            self.save()
+
+    def epoch_done(self, rate: float, validation_accuracy: float | None) -> None:
+        """Add the epoch's row to the history, over all processes, and save."""
+        sums = torch.stack([self.loss_sum, self.correct.to(self.loss_sum.dtype)])
+        loss_sum, correct = self.accelerator.reduce(sums, "sum").tolist()
+        images = self.steps * self.share * self.run.processes
+        seconds = self.run.seconds - sum(row["seconds"] for row in self.run.history)
+        row = {
+            "epoch": self.done // self.steps,
+            "loss": loss_sum / (self.steps * self.run.processes),
+            "accuracy": correct / images,
+            "rate": rate,
+            "seconds": seconds,
+            "images_per_second": images / max(seconds, 1e-9),
+        }
+        if validation_accuracy is not None:
+            row["validation_accuracy"] = validation_accuracy
+        self.run.history.append(row)
+        self.loss_sum.zero_()
+        self.correct.zero_()
+        self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint, but never one with weights that are no numbers."""
+        if not all(p.isfinite().all() for p in self.model.parameters()):
+            raise self.diverged()
+        if self.folder is not None and self.accelerator.is_main_process:
+            scaler = self.accelerator.scaler
+            state = {
+                "config": self.config,
+                "done": self.done,
+                "loss_sum": self.loss_sum.item(),
+                "correct": self.correct.item(),
+                "history": self.run.history,
+                "seconds": self.run.seconds,
+                "scaler": scaler.state_dict() if scaler is not None else {},
+            }
+            checkpoint.save(self.folder, self.model, self.optimizer, state)
+        self.saved = self.clock = time.monotonic()
+
+    def diverged(self) -> TrainingError:
+        recipe = self.run.recipe
+        return TrainingError(
+            f"the loss is no longer a number in epoch {(self.done - 1) // self.steps + 1}. Lower the peak rate "
+            f"({recipe.peak_rate}) or lengthen the warm-up ({recipe.warmup}).{self.kept()}"
+        )
+
+    def out_of_memory(self) -> TrainingError:
+        return TrainingError(
+            f"out of memory on {self.run.device} with {self.share} images a step. Take a smaller batch size (and a "
+            f"peak rate smaller by the same factor) or a narrower network.{self.kept()}"
+        )
+
+    def kept(self) -> str:
+        """Where the last good checkpoint is, if there is one."""
+        there = self.folder is not None and (self.folder / checkpoint.NAME).exists()
+        return f" The last good checkpoint is in {self.folder}." if there else ""
+
+
+def checksum(images: Tensor, labels: Tensor) -> str:
+    """How many, and the CRC-32 of both in hex: a run continues on the images it began with."""
+    crc = 0
+    for values in (images, labels):
+        crc = zlib.crc32(values.cpu().contiguous().numpy().data, crc)
+    return f"{len(images)} images, {crc:08x}"
+
+
+def progress_bar(shown: bool, total: int, done: int) -> Any:
+    """A tqdm bar that counts images, so that its rate is images a second."""
+    from tqdm.auto import tqdm
+
+    # TQDM_DISABLE does not reach a bar in a notebook by itself; None hides the bar where there is no terminal
+    hidden = not shown or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
+    return tqdm(total=total, initial=done, unit="img", disable=True if hidden else None, leave=False)
