@@ -40,9 +40,11 @@ def course(
     only: Annotated[list[str] | None, typer.Option(help="A chapter's number, e.g. 07; may be repeated.")] = None,
 ) -> None:
     """Get the data, run every chapter at this machine's speed, and say what to open."""
+    from datetime import UTC, datetime
+
     from tqdm import tqdm
 
-    from senet_edu import training
+    from senet_edu import results, training
     from senet_edu.course import chapters, find_notebooks, read_chapter, run_chapter
     from senet_edu.data import load_course_data
 
@@ -50,7 +52,8 @@ def course(
     wanted = [path for path in chapters(folder) if not only or path.stem.split("_")[0] in only]
     if not wanted:
         raise ValueError(f"no chapter {', '.join(only or [])} in {folder}")
-    typer.echo(f"Speed: {training.speed()}. Images: {load_course_data('train').about}")
+    started, about = datetime.now(UTC), load_course_data("train").about
+    typer.echo(f"Speed: {training.speed()}. Images: {about}")
     cells = {path: sum(cell.cell_type == "code" for cell in read_chapter(path).cells) for path in wanted}
     took = {}
     with tqdm(total=sum(cells.values()), unit="cell", disable=False) as bar:
@@ -61,6 +64,9 @@ def course(
             took[path] = time.monotonic() - start
     for path, seconds in took.items():
         typer.echo(f"{seconds:6.0f} s  {out / path.stem}.ipynb")
+    times = {path.stem: {"seconds": seconds} for path, seconds in took.items()}
+    record = {"name": "chapter-times", "data": about, "speed": training.speed(), **times}
+    results.write_record(record | results.circumstances(started), "runs/chapter-times.json")
     typer.echo(f"Done. Open {out / wanted[0].stem}.ipynb, or run `make lab` and start at {wanted[0].stem}.ipynb.")
 
 

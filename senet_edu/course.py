@@ -73,6 +73,7 @@ def run_chapter(path: Path, out: Path, on_cell: Callable[[], None] = lambda: Non
         kernel_name="python3",
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
+        extra_arguments=["--log-level=ERROR"],  # not the kernel's warning about its own sockets
         on_cell_complete=lambda cell, cell_index: on_cell(),
     )
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars are for people; nobody watches these cells

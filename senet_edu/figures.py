@@ -161,12 +161,18 @@ def class_gates(
         place = range(len(which))
         for label, colour in zip(classes, COLOURS, strict=False):
             k = excitations.classes.index(label)
-            mean, deviation = gates.mean[k, which], gates.variance[k, which].sqrt()
+            mean = gates.mean[k, which].numpy()
+            deviation = gates.variance[k, which].sqrt().numpy()
             axis.plot(place, mean, color=colour, linewidth=1.3, label=label)
             if spread:
                 axis.fill_between(place, mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
         axis.plot(
-            place, gates.total_mean[which], color="black", linewidth=1.6, linestyle=(0, (3, 1.5)), label="all classes"
+            place,
+            gates.total_mean[which].numpy(),
+            color="black",
+            linewidth=1.6,
+            linestyle=(0, (3, 1.5)),
+            label="all classes",
         )
         axis.set_title(f"{name}: {len(which)} of {gates.mean.shape[1]} channels", fontsize=10)
         axis.set_ylim(0, 1)
@@ -186,11 +192,11 @@ def gate_map(excitations: Excitations, blocks: Sequence[str]) -> Figure:
         gates = excitations[name]
         order = gates.specificity().argsort(descending=True)
         picture = axis.imshow(
-            gates.mean[:, order], vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest"
+            gates.mean[:, order].numpy(), vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest"
         )
         axis.set_yticks(range(len(excitations.classes)), excitations.classes, fontsize=6)
         axis.set_title(f"{name}: all {gates.mean.shape[1]} channels, the most class-specific on the left", fontsize=9)
-    axes[-1, 0].set_xlabel("channel")
+    axes[-1, 0].set_xlabel("channels, sorted")
     figure.colorbar(picture, ax=axes, label="mean gate", shrink=0.6)
     return figure
 
@@ -202,8 +208,8 @@ def gate_distributions(excitations: Excitations, blocks: Sequence[str]) -> Figur
     figure, axes = canvas(rows, columns, (10, 2.1 * rows), squeeze=False, sharex=True, sharey=True)
     for name, axis in zip(blocks, axes.flat, strict=False):
         gates = excitations[name]
-        share = gates.histogram.sum((0, 1)).double()
-        share = 100 * share / share.sum()  # [BINS], percent
+        counts = gates.histogram.sum((0, 1)).double()  # [BINS]
+        share = (100 * counts / counts.sum()).numpy()  # percent
         low, high = gates.span.tolist()
         width = (high - low) / len(share)
         axis.bar(
@@ -239,7 +245,7 @@ def class_curves(values: Mapping[str, Tensor], ylabel: str) -> Figure:
     """
     figure, axis = canvas(1, 1, (9, 2.8))
     for (label, group), colour in zip(values.items(), COLOURS, strict=False):
-        mean, deviation = group.mean(0), group.std(0)
+        mean, deviation = group.mean(0).numpy(), group.std(0).numpy()
         axis.plot(mean, color=colour, label=label)
         axis.fill_between(range(len(mean)), mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
     axis.set_xlabel("channel")
@@ -254,11 +260,12 @@ def feature_maps(rows: Mapping[str, Tensor], titles: Sequence[str]) -> Figure:
     figure, axes = canvas(len(rows), len(titles), (1.25 * len(titles) + 0.6, 1.35 * len(rows)), squeeze=False)
     low = min(float(maps.min()) for maps in rows.values())
     high = max(float(maps.max()) for maps in rows.values())
+    for title, axis in zip(titles, axes[0], strict=True):
+        axis.set_title(title, fontsize=9)
     for (name, maps), line in zip(rows.items(), axes, strict=True):
-        for axis, picture, title in zip(line, maps, titles, strict=True):
-            axis.imshow(picture, cmap="cividis", vmin=low, vmax=high, interpolation="nearest")
+        for axis, picture in zip(line, maps, strict=True):
+            axis.imshow(picture.numpy(), cmap="cividis", vmin=low, vmax=high, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
-            axis.set_title(title if line is axes[0] else "", fontsize=9)
         line[0].set_ylabel(name, fontsize=9)
     return figure
 
@@ -271,7 +278,7 @@ def bars(groups: Mapping[str, Sequence[float]], labels: Sequence[str], ylabel: s
         axis.bar([x + i * width for x in range(len(labels))], heights, width, color=colour, label=name)
     axis.set_xticks([x + width * (len(groups) - 1) / 2 for x in range(len(labels))], labels)
     axis.set_ylabel(ylabel)
-    axis.legend(frameon=False, ncols=len(groups))
+    figure.legend(loc="outside upper right", frameon=False, ncols=len(groups))
     return figure
 
 

@@ -10,6 +10,8 @@ import dataclasses
 import hashlib
 import json
 import re
+import statistics
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -67,6 +69,39 @@ def circumstances(started: datetime) -> dict[str, Any]:
         "commit": commit(),
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def compare(name: str, baseline: Sequence[str], changed: Sequence[str]) -> dict[str, Any]:
+    """Single-view accuracies of runs that differ in one thing, paired by seed, from the shipped records.
+
+    Args:
+        name: of the comparison.
+        baseline, changed: names of records, in the same order of seeds.
+
+    Returns:
+        Seeds, both lists of accuracies and their means (shares, 0 to 1), and the mean and standard error of the
+        differences, changed minus baseline, in percentage points.
+
+    Raises:
+        ValueError: the records are not of the same seeds and recipe.
+    """
+    pairs = [(load_record(b), load_record(c)) for b, c in zip(baseline, changed, strict=True)]
+    for before, after in pairs:
+        if (before["seed"], before["recipe"], before["data"]) != (after["seed"], after["recipe"], after["data"]):
+            raise ValueError(f"{before['name']} and {after['name']} differ in seed, recipe or data")
+    accuracies = [(before["accuracy"], after["accuracy"]) for before, after in pairs]
+    differences = [100 * (after - before) for before, after in accuracies]
+    return {
+        "name": name,
+        "data": pairs[0][0]["data"],
+        "seeds": [record["seed"] for record, _ in pairs],
+        "baseline": [before for before, _ in accuracies],
+        "changed": [after for _, after in accuracies],
+        "baseline_mean": statistics.mean(before for before, _ in accuracies),
+        "changed_mean": statistics.mean(after for _, after in accuracies),
+        "difference_points": statistics.mean(differences),
+        "standard_error_points": statistics.stdev(differences) / len(differences) ** 0.5,
     }
 
 

@@ -80,6 +80,15 @@ def test_weights_on_part_of_the_real_test_images(cifar10_test: tuple[torch.Tenso
         assert ((found[name].mean - gates.mean).abs() / (standard_error + 1e-4)).mean() < 1.5
 
 
+def test_comparisons_follow_from_their_records() -> None:
+    se_runs = ["se_resnet18-quarter", "se_resnet18-quarter-seed1", "se_resnet18-quarter-seed2"]
+    again = results.compare("quarter-pairs", [name.removeprefix("se_") for name in se_runs], se_runs)
+    recorded = results.load_record("quarter-pairs")
+    assert {key: recorded[key] for key in again} == again
+    with pytest.raises(ValueError, match="differ in seed"):
+        results.compare("x", ["resnet18-quarter"], ["se_resnet18-quarter-seed1"])
+
+
 def test_look_up(assets: Path) -> None:
     assert results.look_up("tiny.rows.0.a") == 7
     with pytest.raises(results.AssetError, match="no record 'none'"):
