@@ -129,9 +129,8 @@ class SEBlock(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, u: Tensor) -> Tensor:
-        z = self.pool(u)  # [N, C]; NoSqueeze: [N, C, H, W], and the two layers then act as 1×1 convolutions
-        hidden = torch.relu(self.fc1(z.movedim(1, -1)))  # [N, hidden]; NoSqueeze: [N, H, W, hidden]
-        s = self.gate(self.fc2(hidden).movedim(-1, 1))  # [N, C]; NoSqueeze: [N, C, H, W]
+        z = self.pool(u)  # [N, C]; NoSqueeze: [N, C, H, W]
+        s = self.gates(z)  # [N, C]; NoSqueeze: [N, C, H, W]
         return scale(u, s)
 
     def pool(self, u: Tensor) -> Tensor:
@@ -139,6 +138,11 @@ class SEBlock(nn.Module):
         if self.squeeze == "avg":
             return squeeze(u)
         return u.amax(dim=(2, 3)) if self.squeeze == "max" else u
+
+    def gates(self, z: Tensor) -> Tensor:
+        """s of z, both [N, C]; with ``squeeze="none"`` both [N, C, H, W], and the layers act as 1×1 convolutions."""
+        hidden = torch.relu(self.fc1(z.movedim(1, -1)))  # [N, hidden]; NoSqueeze: [N, H, W, hidden]
+        return self.gate(self.fc2(hidden).movedim(-1, 1))
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}, reduction={self.reduction}, squeeze={self.squeeze}"

@@ -192,7 +192,7 @@ def excitations(
 
     from senet_edu import figures, results
     from senet_edu.data import CIFAR10_CLASSES, cifar10_source, load_cifar10
-    from senet_edu.excitations import record_excitations
+    from senet_edu.excitations import record_controls, record_excitations
 
     if run is not None and weights is None:
         name, network = run.resolve().name, results.load_run(run)
@@ -205,8 +205,14 @@ def excitations(
     found = record_excitations(network, images, labels, classes=CIFAR10_CLASSES, precision="no", cpu=cpu)
     found.save(out / "excitations.safetensors")
     rows = found.summary()
-    record = {"name": f"{name}-gates", "network": name, "data": cifar10_source(data).description, "images": len(images)}
+    source = cifar10_source(data).description
+    record: dict[str, Any] = {"name": f"{name}-gates", "network": name, "data": source, "images": len(images)}
     record |= {str(row["block"]): {key: row[key] for key in row if key != "block"} for row in rows}
+    z, untrained = record_controls(network, images, labels, classes=CIFAR10_CLASSES, precision="no", cpu=cpu)
+    for block in found:
+        record[block]["z_specificity"] = z[block].specificity().mean().item()
+        record[block]["untrained_specificity"] = untrained[block].specificity().mean().item()
+        record[block]["untrained_movement"] = untrained[block].movement().mean().item()
     results.write_record(record | results.circumstances(started), out / "record.json")
     blocks = list(found)
     pictures = {

@@ -5,6 +5,7 @@ Gates are named as in the paper: SE_{stage}_{block}. Only sums are kept, never t
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -238,6 +239,55 @@ def record_excitations(
     with recorder.attached(blocks):
         predict(model, images, batch_size=batch_size, precision=precision, cpu=cpu)
     return Excitations({name: recorder.result(name) for name in blocks}, names)
+
+
+def record_controls(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    classes: Sequence[str],
+    seed: int = 0,
+    precision: Precision | None = None,
+    cpu: bool = False,
+) -> tuple[Excitations, Excitations]:
+    """What the gates would say without having learned: a control for class specificity.
+
+    In each block, z itself, and the gates that a block of the same sizes with untrained W₁ and W₂ makes of that z. The
+    network computes with its own gates throughout.
+
+    Args:
+        model, images, labels, classes, precision, cpu: as in `record_excitations`.
+        seed: of the untrained weights; the global generator is left alone.
+
+    Returns:
+        The statistics of z (its histogram, made for gates, means nothing) and those of the untrained gates.
+    """
+    squeezed, untrained = (Recorder(labels, len(classes), torch.empty(0, dtype=torch.int64)) for _ in range(2))
+    blocks = named_blocks(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = {name: copy.deepcopy(block) for name, block in blocks.items()}
+        for block in fresh.values():
+            block.reset_parameters()
+
+    def look(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(_block: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            block = fresh[name].to(inputs[0].device)
+            z = block.pool(inputs[0])  # [N, C]
+            squeezed.add(name, block.gate, z)
+            untrained.add(name, block.gate, block.gates(z))
+
+        return hook
+
+    handles = [block.register_forward_pre_hook(look(name)) for name, block in blocks.items()]
+    try:
+        predict(model, images, precision=precision, cpu=cpu)
+    finally:
+        for handle in handles:
+            handle.remove()
+    results = [Excitations({name: r.result(name) for name in blocks}, classes) for r in (squeezed, untrained)]
+    return results[0], results[1]
 
 
 class Recorder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -133,6 +135,36 @@ def test_every_variant_can_be_recorded(images, squeeze: str, gate: str) -> None:
     assert all(gates.histogram.sum() == 8 * gates.mean.shape[1] for gates in found.values())
     if gate == "tanh":
         assert found["SE_2_1"].span.tolist() == [-1, 1]
+
+
+def test_controls_are_z_and_what_an_untrained_block_makes_of_it(network, images) -> None:
+    x, y = images
+    blocks = se.models.se_blocks(network)
+    caught: dict[str, torch.Tensor] = {}
+
+    def catch(name):
+        return lambda _block, inputs: caught.update({name: se.squeeze(inputs[0])})
+
+    handles = [block.register_forward_pre_hook(catch(name)) for name, block in blocks.items()]
+    network.eval()
+    with torch.no_grad():
+        network(se.training.normalise(x))
+    for handle in handles:
+        handle.remove()
+
+    state = torch.get_rng_state()
+    z, untrained = se.excitations.record_controls(
+        network, x, y, classes=se.data.SHAPES_CLASSES, seed=1, precision="no", cpu=True
+    )
+    assert torch.equal(state, torch.get_rng_state())
+    torch.manual_seed(1)
+    for name, block in blocks.items():
+        fresh = copy.deepcopy(block)
+        fresh.reset_parameters()
+        s = se.excite(caught[name], fresh.fc1.weight, fresh.fc2.weight).detach()
+        torch.testing.assert_close(z[name].total_mean, caught[name].double().mean(0), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(untrained[name].movement(), s.double().std(0, correction=0), atol=1e-5, rtol=1e-3)
+        assert not block._forward_pre_hooks
 
 
 def test_two_processes_merge_to_one(network, images) -> None:

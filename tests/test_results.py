@@ -64,7 +64,8 @@ def test_recorded_excitations_agree_with_their_record() -> None:
     for name in results.list_weights():
         record = results.load_record(f"{name}-gates")
         for row in results.load_excitations(name).summary():
-            assert record[row["block"]] == pytest.approx({k: v for k, v in row.items() if k != "block"}, rel=1e-4)
+            values = {key: value for key, value in row.items() if key != "block"}
+            assert {key: record[row["block"]][key] for key in values} == pytest.approx(values, rel=1e-4)
 
 
 def test_weights_on_part_of_the_real_test_images(cifar10_test: tuple[torch.Tensor, torch.Tensor]) -> None:
