@@ -15,7 +15,7 @@ lab: $(VENV)/.ready
 	$(PY) -m jupyterlab notebooks/00_start.ipynb
 
 test: $(VENV)/.ready-test lint
-	$(PY) -m pytest tests notebooks --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
+	SENET_EDU_SPEED=quick $(PY) -m pytest tests notebooks --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 lint: $(VENV)/.ready-test
 	$(PY) -m ruff check .
@@ -34,6 +34,7 @@ notebooks: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "senet-edu needs Python 3.11 or later: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
+	@echo "Installing PyTorch, Jupyter and the course into $(VENV): a few minutes, and up to 6 GB"
 	@command -v nvidia-smi >/dev/null \
 		|| $(PY) -m pip install --quiet --timeout 10 --retries 0 --index-url $(CPU_WHEELS) torch torchvision 2>/dev/null \
 		|| echo "PyTorch's index of CPU wheels does not answer; taking PyPI's, which are larger"

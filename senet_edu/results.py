@@ -84,8 +84,10 @@ def compare(name: str, baseline: Sequence[str], changed: Sequence[str]) -> dict[
         differences, changed minus baseline, in percentage points.
 
     Raises:
-        ValueError: the records are not of the same seeds and recipe.
+        ValueError: fewer than two pairs, or records that are not of the same seeds, recipe and data.
     """
+    if len(baseline) < 2:
+        raise ValueError("a spread needs at least two pairs of runs")
     pairs = [(load_record(b), load_record(c)) for b, c in zip(baseline, changed, strict=True)]
     for before, after in pairs:
         if (before["seed"], before["recipe"], before["data"]) != (after["seed"], after["recipe"], after["data"]):

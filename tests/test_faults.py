@@ -39,7 +39,7 @@ from senet_edu.training import (
     session,
 )
 
-RECIPE = Recipe(epochs=3, batch_size=8, label_smoothing=0.1, cutout=2)
+RECIPE = Recipe(epochs=3, batch_size=8, peak_rate=0.1, warmup=0.25, label_smoothing=0.1, translate=4, cutout=2)
 STEPS = 10  # an epoch
 
 

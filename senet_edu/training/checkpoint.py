@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import uuid
 import warnings
 from pathlib import Path
 from typing import Any
@@ -114,8 +114,7 @@ def digest(tensors: dict[str, Tensor], state: dict[str, Any]) -> str:
 def write_atomically(path: Path, write: Any) -> None:
     """Call `write(temporary path)`, then put the result in place of `path` in one step, safe against a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(handle)
+    temporary = str(path.with_name(f".{path.name}-{uuid.uuid4().hex}"))
     try:
         write(temporary)
         with open(temporary, "rb+") as file:  # Windows flushes no file that is open for reading only

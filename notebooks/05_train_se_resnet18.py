@@ -1,0 +1,453 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,slideshow,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: jupytext,kernelspec,-jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# # 05 · Train SE-ResNet-18 on CIFAR-10
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/05_train_se_resnet18.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/05_train_se_resnet18.py)
+#
+# **You will** train an SE network with live curves, survive a disconnect, and compare it with its plain twin over seeds.
+#
+# **You need** [chapter 02](02_squeeze_excite_scale.ipynb) (the block), and to have trained some network once: loss, batch, learning rate. An *epoch* is one pass over the training images; the *seed* fixes all that is random in a run; the *plain twin* is the same network without SE.
+#
+# | | quick: two CPU cores | full: a Colab T4 |
+# |---|---|---|
+# | what is trained | a quarter of the channels, 5,000 images, 4 epochs | all channels, 50,000 images, 26 epochs |
+# | time to run | 55 s<!-- record: chapter-times.05_train_se_resnet18.seconds --> | about 20 minutes (estimated, nobody here has measured a T4: two networks of 26 epochs of 167 TFLOP each, at 8 TFLOP/s, take 18) |
+# | GPU memory | none | about 3 GB (estimated) |
+# | download | CIFAR-10, once: 170 MB | the same |
+#
+# A quick run is for seeing how it goes; its accuracy means little. Where the chapter makes a claim, it reads a *record*: a file about a run on all 50,000 images.
+
+# %% tags=["nbval-skip", "remove-cell"]
+import sys
+
+if "google.colab" in sys.modules:
+    get_ipython().run_line_magic("pip", "install -q git+https://github.com/senet-edu/senet-edu@main")  # noqa: F821
+
+# %% tags=["nbval-ignore-output"]
+import tempfile
+
+import torch
+
+import senet_edu as se
+from senet_edu import checks, figures
+
+speed = se.training.speed()
+train_set = se.data.load_course_data("train")
+test_set = se.data.load_course_data("test")
+print(f"speed: {speed}")
+print(train_set.about)
+
+# %% [markdown]
+# ## The images
+#
+# CIFAR-10 has 60,000 photographs of 32×32 pixels, 6,000 of each of ten classes; 10,000 of them are kept for testing. (If the line above says that the images are drawn shapes, you have no copy of CIFAR-10 and no network; everything below still runs, on ten kinds of shapes.)
+
+# %% tags=["nbval-ignore-output"]
+one_each = torch.stack([train_set.images[train_set.labels == k][0] for k in range(10)])  # [10, 3, 32, 32]
+figures.show(
+    figures.image_grid(one_each, train_set.classes),
+    alt="One training image of each of the ten classes: " + ", ".join(train_set.classes) + ".",
+)
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## Two networks that differ in one thing
+#
+# A ResNet-18 has eight *residual blocks*, two in each of stages 2 to 5 (a *stage* is a run of blocks with the same resolution and channels; stage 1 is the first convolution). Each adds what its two convolutions (the *branch*) find to what came in (the *skip*; where the shapes differ, a 1×1 convolution). With SE, the branch is gated before the sum (figure 3 of the paper):
+#
+# $$y = \delta\big(\underbrace{s \cdot \mathrm{branch}(x)}_{\text{SE}} + \mathrm{skip}(x)\big)$$
+#
+# For 32×32 images the first convolution is 3×3 and keeps the resolution. `width` scales all channel counts.
+
+# %% tags=["nbval-check-output"]
+plain = se.create_model("resnet18")
+with_se = se.create_model("se_resnet18", reduction=16)
+more = se.cost.parameters(with_se) - se.cost.parameters(plain)
+
+print(f"ResNet-18: {se.cost.parameters(plain):,} weights, SE adds {more:,} ({more / se.cost.parameters(plain):.1%})")
+for name, block in se.models.se_blocks(with_se).items():
+    print(f"{name}: C = {block.channels:3}, hidden = {block.fc1.out_features}")
+assert se.cost.parameters(plain) == 11_173_962
+assert se.cost.parameters(with_se) == 11_263_042
+
+# %% [markdown]
+# The first thing to know about the two: they are the same network when all gates are one. `se.override_gates` puts other gates in place of a network's own.
+
+# %% tags=["nbval-check-output"]
+plain.load_state_dict({k: v for k, v in with_se.state_dict().items() if ".se." not in k})
+x = torch.randn(4, 3, 32, 32)  # [N, 3, H, W]
+plain.eval(), with_se.eval()
+with torch.no_grad(), se.override_gates(with_se, dict.fromkeys(se.models.se_blocks(with_se), 1.0)):
+    assert torch.equal(with_se(x), plain(x))
+print("gates of one give the plain network: yes")
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## The recipe
+#
+# A *recipe* is everything about training but the network and the images. Ours is stochastic gradient descent with *momentum* (each step keeps 0.9 of the one before; we use Nesterov's form), and a learning rate that rises and falls once over the whole run. It starts low because large steps on random weights can diverge, and ends at zero so that the weights settle. The recipe of the quick and of the recorded runs was chosen on 5,000 training images held out for that; the test images were not looked at. The full recipe follows others' runs (batch 512, and *cutout*: a square of 8×8 pixels blanked in each image) and was not tuned here.
+
+# %%
+settings = {
+    "quick": {"width": 0.25, "min_hidden": 4, "per_class": 500, "test": 2_000, "recipe": se.Recipe(epochs=4)},
+    "full": {
+        "width": 1.0,
+        "min_hidden": 1,
+        "per_class": None,  # all of them
+        "test": 10_000,
+        "recipe": se.Recipe(
+            epochs=26, batch_size=512, peak_rate=0.4, schedule="triangular", warmup=0.2, translate=4, cutout=8
+        ),
+    },
+}[speed]
+recipe = settings["recipe"]
+print(recipe)
+
+# %% tags=["nbval-ignore-output"]
+share = torch.linspace(0, 1, 200).tolist()
+rates = [se.training.learning_rate(recipe, p) for p in share]
+figures.show(
+    figures.lines({recipe.schedule: (share, rates)}, "share of all steps done", "learning rate"),
+    alt=f"The learning rate over training: it rises to {recipe.peak_rate} during the first {recipe.warmup:.0%} of the "
+    "steps and then falls to zero.",
+)
+
+# %% [markdown]
+# **Augmentation.** In every epoch each image is mirrored or not, and shifted by up to `recipe.translate` pixels, with what lies beyond the border reflected. It is done to a whole batch at once, on tensors: no image file is opened in the loop. All that is random about an epoch is drawn before it starts, from the seed and the epoch's number; that is what lets a stopped run go on as if nothing had happened.
+
+# %% tags=["nbval-ignore-output"]
+copies = train_set.images[:1].expand(20, 3, 32, 32)  # one image, twenty times
+plan = se.training.EpochPlan.draw(20, (32, 32), recipe, seed=0, epoch=0)
+moved = se.training.move(copies, plan.mirrored, plan.shift)  # [20, 3, 32, 32]
+figures.show(
+    figures.image_grid(moved),
+    alt="One training image twenty times as the network may meet it: mirrored or not, and shifted by up to "
+    f"{recipe.translate} pixels.",
+)
+
+# %% [markdown]
+# ### Exercise 5.1: a triangle · easy · 5 minutes
+#
+# Write `my_learning_rate(progress, peak, warmup)`: a straight line from 0 up to `peak` when `progress` reaches `warmup`, and a straight line down to 0 at `progress = 1`. Both `progress` and `warmup` are shares of all steps, 0 to 1. (The package's own rate starts at a tenth of the peak.)
+
+
+# %%
+def my_learning_rate(progress, peak, warmup): ...
+
+
+checks.triangle(my_learning_rate)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_learning_rate(progress, peak, warmup):
+#     if progress < warmup:
+#         return peak * progress / warmup
+#     return peak * (1 - progress) / (1 - warmup)
+# ```
+#
+# </details>
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## What kills the gates
+#
+# *Weight decay* pulls every weight $w$ a little towards zero at each step: with learning rate $\eta$ and decay $\lambda$, $w \leftarrow w - \eta\,(\partial L / \partial w + \lambda w)$.
+#
+# For convolutions that is harmless. After each of them stands *batch normalisation* (BN): it subtracts each channel's mean over the batch, divides by its standard deviation, then multiplies by a learned $\gamma$ and adds a learned $\beta$. Halve the weights before it, and its output stays the same.
+#
+# For the SE layers it is not harmless. If $W_2$ and $b_2$ shrink to zero, every gate is $\sigma(0) = 0.5$ for every image. That halves what BN put out, and twice the $\gamma$ and $\beta$ undo it. So the loss hardly resists the decay; and where $W_2$ is zero, no gradient reaches $W_1$ either. What is left is a plain network that carries dead weights.
+#
+# So our recipe gives the SE layers no weight decay. In the optimiser that is a second group of parameters:
+
+# %% tags=["nbval-check-output"]
+groups = se.training.parameter_groups(with_se, recipe)
+for group in groups:
+    count = sum(p.numel() for p in group["params"])
+    print(f"{count:>10,} weights with decay {group['weight_decay']}")
+
+# %% [markdown]
+# > **Before you run the next cell:** the same network, images and seed, once without and once with weight decay on the SE layers. How far will a gate move over the test images in each? (We call its standard deviation over images its *movement*, and average it over the channels of a block.)
+#
+# <details><summary>What we found</summary>
+#
+# Without decay, a gate of SE_3_1 has a standard deviation of 0.057<!-- record: se_resnet18-quarter-gates.SE_3_1.movement -->, with decay 0.001<!-- record: se_resnet18-quarter-decayed-gates.SE_3_1.movement -->. The accuracy hardly tells: 84.0 %<!-- record: se_resnet18-quarter.accuracy --> without decay, 84.0 %<!-- record: se_resnet18-quarter-decayed.accuracy --> with, one seed each. So gates that hardly move cost little here; which also means that gates that do move bought little.
+#
+# </details>
+
+# %% tags=["nbval-check-output"]
+alive = se.results.load_record("se_resnet18-quarter-gates")
+decayed = se.results.load_record("se_resnet18-quarter-decayed-gates")
+print("block   movement of a gate: no decay  decay 5e-4")
+for name in se.models.se_blocks(with_se):
+    print(f"{name} {alive[name]['movement']:27.3f} {decayed[name]['movement']:11.3f}")
+
+# %% tags=["nbval-ignore-output"]
+names = list(se.models.se_blocks(with_se))
+figures.show(
+    figures.bars(
+        {
+            "no weight decay on the SE layers": [alive[n]["movement"] for n in names],
+            "weight decay 5e-4 on them": [decayed[n]["movement"] for n in names],
+        },
+        names,
+        "movement of a gate",
+    ),
+    alt="How far a gate moves over 10,000 test images, two bars a block, without and with weight decay on the SE layers. "
+    + "; ".join(f"{n}: {alive[n]['movement']:.3f} and {decayed[n]['movement']:.3f}" for n in names),
+)
+
+# %% [markdown]
+# ### Exercise 5.2: two groups · medium · 8 minutes
+#
+# Write `my_parameter_groups(model, weight_decay)`: a list of two dictionaries for `torch.optim.SGD`, with the parameters of all `se.SEBlock`s at decay 0 and everything else at `weight_decay`. Each dictionary has the keys `"params"` (a list) and `"weight_decay"`. `model.modules()` walks over all modules. To ask whether a parameter is in a list, compare `id(p)`: `in` would compare the numbers.
+
+
+# %%
+def my_parameter_groups(model, weight_decay): ...
+
+
+checks.parameter_groups(my_parameter_groups)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_parameter_groups(model, weight_decay):
+#     in_se = [p for m in model.modules() if isinstance(m, se.SEBlock) for p in m.parameters()]
+#     ids = {id(p) for p in in_se}
+#     rest = [p for p in model.parameters() if id(p) not in ids]
+#     return [{"params": rest, "weight_decay": weight_decay}, {"params": in_se, "weight_decay": 0.0}]
+# ```
+#
+# </details>
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## The loop
+#
+# This is what training is, without the conveniences. Twenty steps on a narrow network (*logits* are the ten scores before the softmax, which is inside the cross-entropy):
+
+# %% tags=["nbval-ignore-output"]
+torch.manual_seed(0)
+small = se.create_model("se_resnet18", width=0.125)
+optimizer = torch.optim.SGD(se.training.parameter_groups(small, recipe), lr=0.05, momentum=0.9, nesterov=True)
+order = torch.randperm(len(train_set))
+losses = []
+for step in range(20):
+    index = order[step * 64 : (step + 1) * 64]  # [64]
+    logits = small(se.training.normalise(train_set.images[index]))  # [64, 10]
+    loss = torch.nn.functional.cross_entropy(logits, train_set.labels[index])
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    losses.append(loss.item())
+print(f"loss {losses[0]:.2f} before the first step, {losses[-1]:.2f} before the twentieth")
+
+# %% [markdown]
+# `se.fit` is the same loop with the learning rate, augmentation, lower precision where the hardware has it, a progress bar, and checkpoints. It is written to be read in one sitting: `senet_edu/training/loop.py`.
+#
+# ## Train
+#
+# First the images: all of them, or at quick speed a part with equally many of each class. The test images are for the score at the end.
+
+# %%
+if settings["per_class"]:
+    part = se.data.balanced_subset(train_set.labels, settings["per_class"], seed=0)
+    images, labels = train_set.images[part], train_set.labels[part]
+else:
+    images, labels = train_set.images, train_set.labels
+look = se.data.balanced_subset(test_set.labels, min(settings["test"] // 10, len(test_set) // 10), seed=0)
+test_images, test_labels = test_set.images[look], test_set.labels[look]
+
+# %% [markdown]
+# Then how to train one network. On Colab, mount your Drive (`from google.colab import drive; drive.mount("/content/drive")`) and let `FOLDER` point there: a run that was cut off then goes on when you run the cell again. With `None` a disconnect loses it.
+
+# %%
+FOLDER = None  # "/content/drive/MyDrive/senet-edu"
+
+
+def train(name, seed=0):
+    """Train a network from scratch at this speed; returns it and its history."""
+    torch.manual_seed(seed)
+    model = se.create_model(name, width=settings["width"], min_hidden=settings["min_hidden"])
+    folder = f"{FOLDER}/{name}-{seed}" if FOLDER else None
+    run = se.fit(model, images, labels, recipe, seed=seed, folder=folder, on_epoch=figures.LiveCurves(name))
+    return model, run.history
+
+
+# %% [markdown]
+# First the SE network. (A progress bar and the curves move while it trains; on this page you see where they ended.)
+
+# %% tags=["nbval-ignore-output"]
+se_model, se_history = train("se_resnet18")
+
+# %% [markdown]
+# Then its plain twin: the same recipe, images, order and augmentation. (Not the same initial weights: the SE layers draw random numbers too.)
+
+# %% tags=["nbval-ignore-output"]
+plain_model, plain_history = train("resnet18")
+
+# %% [markdown]
+# Now the test images. *Single view* means one look at each image as it is; *flipped* adds the logits of its mirror image, a cheap gain that should be said when it is used.
+
+# %% tags=["nbval-ignore-output"]
+scores = {
+    "SE-ResNet-18": se.evaluate(se_model, test_images, test_labels),
+    "ResNet-18": se.evaluate(plain_model, test_images, test_labels),
+}
+for name, score in scores.items():
+    print(
+        f"{name:13} {score.accuracy:.1%} of {len(test_labels):,} test images, single view; {score.flipped:.1%} flipped"
+    )
+print(
+    f"SE took {se_history[-1]['seconds'] / plain_history[-1]['seconds']:.2f} times as long in the last epoch (one epoch, noisy)"
+)
+
+# %% tags=["nbval-ignore-output"]
+figures.show(
+    figures.curves({"SE-ResNet-18": se_history, "ResNet-18": plain_history}),
+    alt=f"Loss and training accuracy by epoch of both networks. At the end SE stands at {se_history[-1]['accuracy']:.0%} "
+    f"of the training images, the plain network at {plain_history[-1]['accuracy']:.0%}.",
+)
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## Survive a disconnect
+#
+# Colab takes machines away. Give `fit` a folder and it keeps a checkpoint there: weights, momentum, the place in the epoch. Below, a small run is stopped after its first epoch; called again, it goes on, and ends with the same weights, bit for bit, as a run that was never stopped (on the CPU; on a GPU sums may come in another order).
+
+
+# %%
+class Disconnected(Exception):
+    pass
+
+
+def pull_the_plug(history):
+    if len(history) == 1:
+        raise Disconnected
+
+
+def tiny_run(folder, on_epoch=None):
+    torch.manual_seed(1)
+    model = se.create_model("se_resnet18", width=1 / 16)
+    se.fit(model, images[:256], labels[:256], se.Recipe(epochs=2), folder=folder, cpu=True, on_epoch=on_epoch)
+    return model.state_dict()
+
+
+# %% [markdown]
+# Once without a stop, once with:
+
+# %% tags=["nbval-check-output"]
+with tempfile.TemporaryDirectory() as folder:
+    never_stopped = tiny_run(None)
+    try:
+        tiny_run(folder, on_epoch=pull_the_plug)
+    except Disconnected:
+        print("disconnected after epoch 1")
+    continued = tiny_run(folder)
+
+assert all(torch.equal(never_stopped[k], continued[k]) for k in never_stopped)
+print("continued, and every weight is the same")
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## On all 50,000 images
+#
+# The recorded runs: SE-ResNet-18 and ResNet-18 with a quarter of the channels (16 to 128), eight epochs on all training images, three seeds each. Hidden width is at least 4 (`min_hidden=4`), or the first blocks would have one hidden unit.
+#
+# > **Before you run the next cell:** by how much will SE beat its plain twin here? In the paper's CIFAR-10 table it lowers the error by 1.2 and 1.1 points on ResNet-110 and -164, and by 0.4 on two wider networks.
+#
+# <details><summary>What we found</summary>
+#
+# The plain network reached 84.0 %<!-- record: quarter-pairs.baseline_mean -->, SE 84.0 %<!-- record: quarter-pairs.changed_mean --> (means of three seeds). The difference is 0.0<!-- record: quarter-pairs.difference_points --> points with a standard error of 0.0<!-- record: quarter-pairs.standard_error_points -->. (The *standard error* says how far a mean of $n$ runs typically strays; exercise 5.3 computes it.)
+#
+# </details>
+
+# %% tags=["nbval-check-output"]
+pairs = se.results.load_record("quarter-pairs")
+print("seed   ResNet-18   SE-ResNet-18")
+for seed, plain_score, se_score in zip(pairs["seeds"], pairs["baseline"], pairs["changed"], strict=True):
+    print(f"{seed:4} {plain_score:11.2%} {se_score:14.2%}")
+print(f"SE minus plain: {pairs['difference_points']:+.2f} points, standard error {pairs['standard_error_points']:.2f}")
+
+# %% tags=["nbval-ignore-output"]
+recorded = {
+    "SE-ResNet-18": se.results.load_record("se_resnet18-quarter"),
+    "ResNet-18": se.results.load_record("resnet18-quarter"),
+}
+print(recorded["SE-ResNet-18"]["data"])
+figures.show(
+    figures.curves({name: record["history"] for name, record in recorded.items()}),
+    alt="Loss and training accuracy by epoch of the two recorded quarter-width networks of seed 0. After the last epoch: "
+    + ", ".join(f"{n} loss {r['history'][-1]['loss']:.2f}" for n, r in recorded.items()),
+)
+
+# %% [markdown]
+# Some classes are harder than others, for both:
+
+# %% tags=["nbval-ignore-output"]
+figures.show(
+    figures.bars(
+        {name: [100 * a for a in record["accuracy_per_class"]] for name, record in recorded.items()},
+        se.data.CIFAR10_CLASSES,
+        "accuracy, %",
+    ),
+    alt="Test accuracy of each class for both recorded networks of seed 0. "
+    + ", ".join(
+        f"{c} {a:.0%}"
+        for c, a in zip(se.data.CIFAR10_CLASSES, recorded["SE-ResNet-18"]["accuracy_per_class"], strict=True)
+    )
+    + " for SE.",
+)
+
+# %% [markdown]
+# ### Exercise 5.3: is it a difference? · medium · 6 minutes
+#
+# Two networks trained with the same seed see the same images in the same order, so their scores are compared in pairs. Write `my_paired_difference(with_se, plain)`: from two lists of accuracies, one entry a seed, return the pair (mean of the differences with SE minus plain, its standard error). The standard error is $\mathrm{sd}/\sqrt{n}$, with the standard deviation sd of the $n$ differences computed with $n-1$.
+
+
+# %%
+def my_paired_difference(with_se, plain): ...
+
+
+checks.paired_difference(my_paired_difference)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_paired_difference(with_se, plain):
+#     d = torch.tensor(with_se) - torch.tensor(plain)
+#     return d.mean().item(), (d.std() / len(d) ** 0.5).item()
+# ```
+#
+# </details>
+
+# %% [markdown]
+# How to read the answer: with few seeds the standard deviation itself is uncertain, so a difference should exceed several standard errors (with three seeds about four, with many about two) before one believes that it is not luck. Turned round, the spread of our pairs tells how many seeds a given difference would need:
+
+# %% tags=["nbval-check-output"]
+spread = pairs["standard_error_points"] * len(pairs["seeds"]) ** 0.5  # sd of the differences, in points
+print(f"SE minus plain: {pairs['difference_points']:+.2f} points, {spread:.2f} points of spread from seed to seed")
+for points in (1.0, 0.5, 0.2):
+    print(f"a difference of {points} points needs about {max(2, round((2 * spread / points) ** 2))} seeds")
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## What to take along
+#
+# - **The paper says:** SE lowers the CIFAR-10 error of ResNet-110 from 6.37 to 5.21 % and of ResNet-164 from 5.46 to 4.39 % (table 4). It reports no ResNet-18 and no spread over seeds.
+# - **We measured:** on a narrow ResNet-18, eight epochs and slightly lossy copies of the images, a difference of 0.0<!-- record: quarter-pairs.difference_points --> points over three pairs, with a standard error of 0.0<!-- record: quarter-pairs.standard_error_points -->. Nothing here shows that SE helps, or that it does not.
+# - **They differ** in depth, width, length of training and images. Longer training, full width and more seeds are the next things to try: set `SENET_EDU_SPEED=full` on a GPU.
+# - **What carries over:** a network can have SE blocks that do nothing. Look at the gates, not only at the accuracy. That is [chapter 07](07_what_the_gates_learned.ipynb).
+# - **To read:** section 5 of the paper (experiments), and He et al., [Deep residual learning](https://arxiv.org/abs/1512.03385).

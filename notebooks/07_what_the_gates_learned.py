@@ -1,0 +1,373 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,slideshow,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: jupytext,kernelspec,-jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# # 07 · See what the gates learned
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/07_what_the_gates_learned.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/07_what_the_gates_learned.py)
+#
+# **You will** draw the excitations of every class at SE_2_1 to SE_5_2, measure how class-specific they are, and find the images that open a channel.
+#
+# **You need** [chapter 02](02_squeeze_excite_scale.ipynb) (squeeze, excite, scale). Mean and variance.
+#
+# | | two CPU cores | a Colab T4 |
+# |---|---|---|
+# | time to run | 25 s<!-- record: chapter-times.07_what_the_gates_learned.seconds --> | 20 seconds (estimated: it is one pass over 10,000 images) |
+# | download | CIFAR-10, once: 170 MB | the same |
+#
+# Nothing is trained here: the network is loaded in a moment, and the same study runs at both speeds.
+
+# %% tags=["nbval-skip", "remove-cell"]
+import sys
+
+if "google.colab" in sys.modules:
+    get_ipython().run_line_magic("pip", "install -q git+https://github.com/senet-edu/senet-edu@main")  # noqa: F821
+
+# %% [markdown]
+# The network is an SE-ResNet-18 with a quarter of the channels (16 to 128), trained on all 50,000 training images of CIFAR-10 as in [chapter 05](05_train_se_resnet18.ipynb). Its record says how, and how good it is:
+
+# %% tags=["nbval-check-output"]
+import torch
+
+import senet_edu as se
+from senet_edu import checks, figures
+
+NAME = "se_resnet18-quarter"
+network = se.results.load_network(NAME).eval()
+record = se.results.load_record(NAME)
+recorded = se.results.load_excitations(NAME)  # gate statistics over all 10,000 test images
+print(f"{record['accuracy']:.1%} of 10,000 test images, single view, after {record['recipe']['epochs']} epochs")
+print(record["data"])
+
+# %% tags=["nbval-ignore-output"]
+dataset = se.data.load_course_data("test")
+have_images = dataset.name == "CIFAR-10"
+print(dataset.about)
+if not have_images:
+    print("This network knows CIFAR-10, not drawn shapes: below you see its recorded statistics, and no images.")
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## The figure
+#
+# The paper's figure 6 asks: do the gates of a block depend on what is in the image? For each of four classes it draws the mean gate over that class's images (50 in the paper, 1,000 here), in fifty evenly spaced channels. (The first blocks here have 16 and 32 channels: all of them are shown.) If the lines of the classes lie on each other, the block treats all classes alike.
+#
+# SE_3_2 is the second block of stage 3. Stages 2 to 5 go from fine maps (32×32) to coarse ones (4×4).
+#
+# > **Before you look:** in which blocks will the four lines run together, and in which apart?
+#
+# <details><summary>What the paper found, and we</summary>
+#
+# The paper (SE-ResNet-50, ImageNet): early blocks treat classes alike, blocks in the middle differ by class, SE_5_2 is almost open for all, and the last, SE_5_3, shows one pattern for all classes up to scale. Here the share of a gate's variance that lies between classes (defined below) is 0.2<!-- record: se_resnet18-quarter-gates.SE_2_1.specificity --> at SE_2_1, 0.2<!-- record: se_resnet18-quarter-gates.SE_4_1.specificity --> still at SE_4_1, and 0.6<!-- record: se_resnet18-quarter-gates.SE_5_2.specificity --> at SE_5_2. So early blocks differ least, as in the paper, but our last block differs most, and it is not open for all: 10 %<!-- record: se_resnet18-quarter-gates.SE_5_2.above_0.9 --> of its gates lie above 0.9.
+#
+# </details>
+
+# %%
+FOUR = ("airplane", "cat", "frog", "truck")
+blocks = list(recorded)  # SE_2_1 … SE_5_2
+
+# %% tags=["nbval-ignore-output"]
+ranges = {n: (recorded[n].mean.max(0).values - recorded[n].mean.min(0).values).mean() for n in blocks}
+figures.show(
+    figures.class_gates(recorded, blocks, FOUR),
+    alt="Mean gate of airplane, cat, frog and truck over up to fifty channels, a panel for each of the eight blocks, and "
+    "the mean over all ten classes. From the lowest to the highest of ten class means, on average over a block's "
+    "channels: " + ", ".join(f"{n} {r:.2f}" for n, r in ranges.items()) + ".",
+)
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## With the spread
+#
+# Means hide how much images of one class differ. Figure 7 of the paper adds the standard deviation over the images of a class, shaded here. Two classes whose bands overlap cannot be told apart reliably by that gate alone.
+
+# %% tags=["nbval-ignore-output"]
+figures.show(
+    figures.class_gates(recorded, blocks, (FOUR[0], FOUR[2]), spread=True),
+    alt="The same eight panels for airplane and frog, one standard deviation over the images of a class shaded. "
+    "Where the bands do not touch, the gate alone tells an airplane from a frog more often than not.",
+)
+
+# %% [markdown]
+# ## All channels, all classes
+#
+# Here are all channels of the second block of each stage: a row a class, a column a channel, sorted so that the most class-specific channels stand on the left. Vertical stripes are channels that treat all classes alike; a stripe that is broken belongs to some classes.
+
+# %% tags=["nbval-ignore-output"]
+last_blocks = ["SE_2_2", "SE_3_2", "SE_4_2", "SE_5_2"]
+figures.show(
+    figures.gate_map(recorded, last_blocks),
+    alt="Mean gate of each of the ten classes in every channel of SE_2_2, SE_3_2, SE_4_2 and SE_5_2 as four pictures, "
+    "the most class-specific channels on the left. The widest a channel's class means lie apart: "
+    + ", ".join(
+        f"{n} {(recorded[n].mean.max(0).values - recorded[n].mean.min(0).values).max():.2f}" for n in last_blocks
+    ),
+)
+
+# %% [markdown]
+# How far open are gates at all? All gates of a block, over all images and channels, in one histogram:
+
+# %% tags=["nbval-ignore-output"]
+figures.show(
+    figures.gate_distributions(recorded, blocks),
+    alt="Histograms of all gates of each block over all test images. A dashed line marks 0.5. "
+    "Mean gates: " + ", ".join(f"{n} {recorded[n].total_mean.mean():.2f}" for n in blocks) + ".",
+)
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## How it was recorded
+#
+# The gates come out of one layer of each block, `block.gate`. A *forward hook* is a function that PyTorch calls with that layer's output. So one pass over the images is enough, and nothing but the gates is kept:
+
+# %%
+gates_seen = []
+hook = se.models.se_blocks(network)["SE_5_1"].gate.register_forward_hook(
+    lambda module, inputs, s: gates_seen.append(s.detach())
+)
+network(se.training.normalise(dataset.images[:100]))
+hook.remove()
+assert gates_seen[0].shape == (100, 128)  # [N, C]
+
+# %% [markdown]
+# `se.record_excitations` does this for all blocks and adds up, batch by batch, the count, mean and variance per class and a histogram. `sample` also keeps the gates of chosen images, here of all; `precision="no"` computes in full precision. On all test images:
+
+# %% tags=["nbval-ignore-output"]
+if have_images:
+    measured = se.record_excitations(
+        network, dataset.images, dataset.labels, classes=dataset.classes, sample=range(len(dataset)), precision="no"
+    )
+    off = max((measured[n].mean - recorded[n].mean).abs().max().item() for n in blocks)
+    print(f"recorded just now from {len(dataset):,} images; class means differ from the record by at most {off:.4f}")
+else:
+    measured = recorded
+    print("no images: going on with the recorded statistics of all 10,000 test images")
+
+# %% [markdown]
+# (With the images of the record the difference is rounding. The record was made on slightly lossy copies of the images; with the original files the difference is larger.)
+#
+# ### Exercise 7.1: class means · easy · 5 minutes
+#
+# Write `my_class_means(gates, labels, classes)`: from `gates` `[n, C]` and `labels` `[n]` (0 to `classes` − 1), the mean gate of each class, `[classes, C]`.
+
+
+# %%
+def my_class_means(gates, labels, classes): ...
+
+
+checks.class_means(my_class_means)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_class_means(gates, labels, classes):
+#     return torch.stack([gates[labels == k].mean(dim=0) for k in range(classes)])
+# ```
+#
+# </details>
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## From pictures to numbers
+#
+# "They part in later blocks" is what one sees. The paper gives no number; these four do. For one gate, let $s_i$ be its value on image $i$ of $n$, $m$ the mean over all images, and $m_k$ the mean over the $n_k$ images of class $k$.
+#
+# **Movement**: the standard deviation over images, $\sqrt{\frac{1}{n}\sum_i (s_i - m)^2}$. Zero means that the gate never gates.
+#
+# **Class specificity**: how much of the variance (movement squared) the class explains,
+#
+# $$\frac{\sum_k n_k\,(m_k - m)^2}{\sum_i (s_i - m)^2}.$$
+#
+# The sum below is $n$ times the variance. It splits into a part within classes and a part between them, $\sum_i (s_i - m)^2 = \sum_i (s_i - m_{k(i)})^2 + \sum_k n_k (m_k - m)^2$ with $k(i)$ the class of image $i$ (the mixed terms cancel, since deviations from a class mean sum to zero); the sum above is the part between. 0: all classes have the same mean. 1: the class decides the gate.
+#
+# **Saturation**: the share of images with a gate below 0.1, and above 0.9.
+#
+# **Distance from 0.5**: $\sqrt{\frac{1}{n}\sum_i (s_i - 0.5)^2}$. A dead gate stands at $\sigma(0) = 0.5$.
+#
+# The table has the mean of each over the channels of a block.
+
+# %% tags=["nbval-check-output"]
+print("block     C   mean  movement  specificity  <0.1  >0.9  from 0.5")
+for row in recorded.summary():
+    print(
+        f"{row['block']} {row['channels']:4}  {row['mean']:.2f}  {row['movement']:8.2f}  {row['specificity']:11.2f}"
+        f"  {row['below_0.1']:.2f}  {row['above_0.9']:.2f}  {row['distance']:8.2f}"
+    )
+
+# %% tags=["nbval-ignore-output"]
+figures.show(
+    figures.measures_by_depth(
+        recorded.summary(), {"movement": "movement", "specificity": "class specificity", "above_0.9": "share above 0.9"}
+    ),
+    alt="Three curves over the eight blocks: movement, class specificity and the share of gates above 0.9. "
+    + "; ".join(
+        f"{r['block']}: {r['movement']:.2f}, {r['specificity']:.2f}, {r['above_0.9']:.2f}" for r in recorded.summary()
+    ),
+)
+
+# %% [markdown]
+# What would specificity be if classes had no effect? Not quite zero: class means differ by chance. With $K$ classes and $n$ images, chance alone gives about $(K-1)/(n-1)$, here $9/9999$. Shuffling the labels shows it:
+
+# %% tags=["nbval-ignore-output"]
+if have_images:
+    sample = measured["SE_5_1"].sample  # [n, 128]: the gates of every image
+    shuffled = dataset.labels[torch.randperm(len(sample), generator=torch.Generator().manual_seed(0))]
+    chance = se.excitations.statistics_of(sample, shuffled, 10, (0.0, 1.0)).specificity()
+    print(f"SE_5_1: {measured['SE_5_1'].specificity().mean():.3f}, with shuffled labels {chance.mean():.4f}")
+else:
+    print("this cell needs the images: each one's own gates")
+
+# %% [markdown]
+# ## Was it learned by the gates?
+#
+# Specificity is no proof that the *gates* learned about classes. They are computed from $z$, and $z$ comes from a network that was trained to tell classes apart. So we need a control: how class-specific is $z$ itself, and how class-specific are the gates that an *untrained* block, with fresh random $W_1$ and $W_2$, makes of the same $z$?
+#
+# > **Before you run the next cell:** will the untrained gates be much less class-specific than the trained ones?
+#
+# <details><summary>What we found</summary>
+#
+# Only a little less: in SE_5_2 the trained gates have 0.60<!-- record: se_resnet18-quarter-gates.SE_5_2.specificity -->, $z$ has 0.60<!-- record: se_resnet18-quarter-gates.SE_5_2.z_specificity -->, and untrained gates have 0.60<!-- record: se_resnet18-quarter-gates.SE_5_2.untrained_specificity -->. The rise with depth is mostly the features' own. What training added is movement: 0.16<!-- record: se_resnet18-quarter-gates.SE_5_2.movement --> in place of 0.09<!-- record: se_resnet18-quarter-gates.SE_5_2.untrained_movement --> in SE_5_2, and 0.07<!-- record: se_resnet18-quarter-gates.SE_3_2.movement --> in place of 0.02<!-- record: se_resnet18-quarter-gates.SE_3_2.untrained_movement --> in SE_3_2.
+#
+# </details>
+
+# %% tags=["nbval-check-output"]
+control = se.results.load_record(f"{NAME}-gates")
+print("         specificity                movement")
+print("         trained     z  untrained   trained  untrained")
+for name in blocks:
+    c = control[name]
+    print(
+        f"{name}   {c['specificity']:7.2f} {c['z_specificity']:5.2f} {c['untrained_specificity']:10.2f}"
+        f" {c['movement']:9.2f} {c['untrained_movement']:10.2f}"
+    )
+
+# %% [markdown]
+# (These are from the record. `se.excitations.record_controls` computes them.)
+#
+# ### Exercise 7.2: class specificity · medium · 10 minutes
+#
+# Write `my_specificity(gates, labels, classes)`: from `gates` `[n, C]` the between-class share of the variance of each channel, `[C]`. Classes may have different numbers of images.
+
+
+# %%
+def my_specificity(gates, labels, classes): ...
+
+
+checks.specificity(my_specificity)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_specificity(gates, labels, classes):
+#     m = gates.mean(dim=0)
+#     between = torch.zeros_like(m)
+#     for k in range(classes):
+#         of_class = gates[labels == k]
+#         between += len(of_class) * (of_class.mean(dim=0) - m) ** 2
+#     return between / ((gates - m) ** 2).sum(dim=0)
+# ```
+#
+# </details>
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## The images that open a channel
+#
+# Take the most class-specific channel of SE_5_1. Which images open it widest, and which keep it shut?
+#
+# > **Before you run the next cell:** will one class open it, or several? Which?
+#
+# <details><summary>What we found</summary>
+#
+# Several, and related ones: the classes at the two ends of the list below are animals and vehicles. A channel is not a detector of one class.
+#
+# </details>
+
+# %% tags=["nbval-ignore-output"]
+channel = recorded["SE_5_1"].specificity().argmax().item()
+by_class = recorded["SE_5_1"].mean[:, channel]
+for k in by_class.argsort(descending=True).tolist():
+    print(f"{recorded.classes[k]:>10}  {by_class[k]:.2f}  {'#' * round(40 * by_class[k].item())}")
+
+# %% [markdown]
+# ### Exercise 7.3: the openers · easy · 3 minutes
+#
+# Write `my_openers(gates, channel, k)`: from `gates` `[n, C]` the indices of the `k` images with the largest gate in `channel`, largest first.
+
+
+# %%
+def my_openers(gates, channel, k): ...
+
+
+checks.openers(my_openers)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_openers(gates, channel, k):
+#     return gates[:, channel].argsort(descending=True)[:k]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# Now the images themselves, the ten widest open and the ten most closed. We picked the channel *for* its specificity, so that classes show is no surprise; look for what the classes on one side share.
+
+# %% tags=["nbval-ignore-output"]
+if have_images:
+    order = measured["SE_5_1"].sample[:, channel].argsort(descending=True)
+    ends = torch.cat([order[:10], order[-10:]])
+    titles = [f"{measured['SE_5_1'].sample[i, channel]:.2f}" for i in ends]
+    named = [dataset.classes[k] for k in dataset.labels[ends].tolist()]
+    figures.show(
+        figures.image_grid(dataset.images[ends], titles),
+        alt=f"The ten test images with the most open and the ten with the most closed gate in channel {channel} of "
+        f"SE_5_1, each with its gate. Open: {', '.join(named[:10])}. Closed: {', '.join(named[10:])}.",
+    )
+else:
+    print("this cell needs the images")
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## Does it matter that they move?
+#
+# A gate that moves may still do nothing for the answer. A first test: freeze every gate at its mean over all images. The network keeps its average gates and loses all that they say about *this* image.
+#
+# > **Before you run the next cell:** how many points of accuracy will it lose?
+#
+# <details><summary>How to read it</summary>
+#
+# The drop is what *this* trained network owes to gates that move. It does not say that a network trained without moving gates would be worse: that is the comparison of [chapter 05](05_train_se_resnet18.ipynb). On 2,000 images each accuracy is uncertain by about 0.8 points.
+#
+# </details>
+
+# %% tags=["nbval-ignore-output"]
+if have_images:
+    part = se.data.balanced_subset(dataset.labels, 200, seed=0)  # 2,000 images
+    few = dataset.images[part], dataset.labels[part]
+    frozen = {name: recorded[name].total_mean for name in blocks}  # [C] each
+    own = se.evaluate(network, *few, precision="no").accuracy
+    with se.override_gates(network, frozen):
+        fixed = se.evaluate(network, *few, precision="no").accuracy
+    print(f"own gates {own:.1%}, frozen at their means {fixed:.1%} of 2,000 test images")
+else:
+    print("this cell needs the images")
+
+# %% [markdown]
+# ## What to take along
+#
+# - **The paper says:** excitations of early blocks are shared by classes, later ones are class-specific; in SE-ResNet-50, SE_5_2 tends to saturate near one and SE_5_3 repeats one pattern, so the last stage's blocks can go with little loss.
+# - **We measured:** in this small network gates move in every block, and specificity goes from 0.2<!-- record: se_resnet18-quarter-gates.SE_2_1.specificity --> at SE_2_1 to 0.6<!-- record: se_resnet18-quarter-gates.SE_5_2.specificity --> at SE_5_2. But it follows $z$: a block with random weights would show nearly as much. What training added is movement.
+# - **They differ:** our last block is the most class-specific and is not saturated (mean gate 0.5<!-- record: se_resnet18-quarter-gates.SE_5_2.mean -->). It has two blocks a stage, so there is no SE_5_3, and other data and far shorter training. "The last stage saturates", as one note has it, is more than the paper says: it says so of SE_5_2 only.
+# - **What this cannot show:** that a network needs gates that move. Freezing them is not retraining without them.
+# - **To read:** sections 7.1 and 7.2 of the paper. Its figure has the ImageNet classes goldfish, pug, plane and cliff.
