@@ -88,8 +88,11 @@ def test_comparisons_follow_from_their_records() -> None:
     again = results.compare("quarter-pairs", [name.removeprefix("se_") for name in se_runs], se_runs)
     recorded = results.load_record("quarter-pairs")
     assert {key: recorded[key] for key in again} == again
+    plain_runs = [name.removeprefix("se_") for name in se_runs]
     with pytest.raises(ValueError, match="differ in seed"):
-        results.compare("x", ["resnet18-quarter"], ["se_resnet18-quarter-seed1"])
+        results.compare("x", plain_runs[:2], se_runs[1:])
+    with pytest.raises(ValueError, match="at least two pairs"):
+        results.compare("x", plain_runs[:1], se_runs[:1])
 
 
 def test_look_up(assets: Path) -> None:

@@ -40,11 +40,11 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     se_weight_decay: float = 0.0
-    schedule: Literal["one-cycle", "triangular"] = "one-cycle"
-    warmup: float = 0.25
-    label_smoothing: float = 0.0
+    schedule: Literal["one-cycle", "triangular"] = "triangular"
+    warmup: float = 0.2
+    label_smoothing: float = 0.05
     flip: bool = True
-    translate: int = 2
+    translate: int = 1
     cutout: int = 0
 
 
