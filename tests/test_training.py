@@ -320,7 +320,9 @@ def test_one_step_is_sgd_with_nesterov_by_hand():
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2, bias=False))
     w = model[1].weight.detach().clone()
     images, labels = bright_or_dark(8)
-    recipe = Recipe(epochs=2, batch_size=8, peak_rate=0.01, weight_decay=0.1, flip=False, translate=0)
+    recipe = Recipe(
+        epochs=2, batch_size=8, peak_rate=0.01, weight_decay=0.1, label_smoothing=0.0, flip=False, translate=0
+    )
     fit(model, images, labels, recipe, **on_cpu)
     x, velocity = normalise(images).flatten(1), torch.zeros_like(w)
     for step in range(2):
