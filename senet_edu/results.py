@@ -178,7 +178,7 @@ def false_claims(text: str) -> list[str]:
         said = match["number"].replace(",", "")
         value = float(look_up(match["claim"])) * (100 if match["unit"] else 1)
         decimals = len(said.partition(".")[2])
-        if f"{value:.{decimals}f}" != said:
+        if f"{round(value, decimals) + 0.0:.{decimals}f}" != said:  # + 0.0 makes -0.0 plain
             wrong.append(f"the text says {match['number']} {match['unit']}, {match['claim']} is {value}")
     return wrong
 

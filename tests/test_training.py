@@ -315,6 +315,22 @@ def test_loss_and_accuracy_of_a_row_are_means_over_what_was_seen():
     assert run.history[0]["accuracy"] == (logits.argmax(1) == labels[order]).float().mean().item()
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"schedule": "cosine"},
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"warmup": 1.5},
+        {"label_smoothing": -0.1},
+        {"translate": -1},
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Recipe(**wrong)
+
+
 def test_one_step_is_sgd_with_nesterov_by_hand():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2, bias=False))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from senet_edu.blocks import SEBlock
 from senet_edu.data import CIFAR10_MEAN, CIFAR10_STD
+
+Schedule = Literal["one-cycle", "triangular"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ class Recipe:
         flip: mirror half of the images, left to right.
         translate: shift by up to so many pixels each way, the border reflected.
         cutout: side in pixels of a square that is blanked; 0 for none.
+
+    Raises:
+        ValueError: a value that makes no sense; the message names it.
     """
 
     epochs: int = 8
@@ -40,12 +45,25 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     se_weight_decay: float = 0.0
-    schedule: Literal["one-cycle", "triangular"] = "triangular"
+    schedule: Schedule = "triangular"
     warmup: float = 0.2
     label_smoothing: float = 0.05
     flip: bool = True
     translate: int = 1
     cutout: int = 0
+
+    def __post_init__(self) -> None:
+        if self.schedule not in get_args(Schedule):
+            raise ValueError(f"schedule is one of {get_args(Schedule)}, not {self.schedule!r}")
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: at least 1")
+        for name in ("warmup", "label_smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: a share, 0 to 1")
+        for name in ("peak_rate", "momentum", "weight_decay", "se_weight_decay", "translate", "cutout"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} = {getattr(self, name)}: not below 0")
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
