@@ -70,7 +70,7 @@ if not have_images:
 #
 # <details><summary>What the paper found, and we</summary>
 #
-# The paper (SE-ResNet-50, ImageNet): early blocks treat classes alike, blocks in the middle differ by class, SE_5_2 is almost open for all, and the last, SE_5_3, shows one pattern for all classes up to scale. Here the share of a gate's variance that lies between classes (defined below) is 0.2<!-- record: se_resnet18-quarter-gates.SE_2_1.specificity --> at SE_2_1, 0.2<!-- record: se_resnet18-quarter-gates.SE_4_1.specificity --> still at SE_4_1, and 0.6<!-- record: se_resnet18-quarter-gates.SE_5_2.specificity --> at SE_5_2. So early blocks differ least, as in the paper, but our last block differs most, and it is not open for all: 10 %<!-- record: se_resnet18-quarter-gates.SE_5_2.above_0.9 --> of its gates lie above 0.9.
+# The paper (SE-ResNet-50, ImageNet): early blocks treat classes alike, blocks in the middle differ by class, SE_5_2 is almost open for all, and the last, SE_5_3, shows one pattern for all classes up to scale. Here the share of a gate's variance that lies between classes (defined below) is 0.2<!-- record: se_resnet18-quarter-gates.SE_2_1.specificity --> at SE_2_1, 0.2<!-- record: se_resnet18-quarter-gates.SE_4_1.specificity --> still at SE_4_1, and 0.6<!-- record: se_resnet18-quarter-gates.SE_5_2.specificity --> at SE_5_2. So early blocks differ least, as in the paper, but our last block differs most, and it is not open for all: 10 %<!-- record: se_resnet18-quarter-gates.SE_5_2.above --> of its gates lie above 0.9.
 #
 # </details>
 
@@ -140,7 +140,7 @@ hook.remove()
 assert gates_seen[0].shape == (100, 128)  # [N, C]
 
 # %% [markdown]
-# `se.record_excitations` does this for all blocks and adds up, batch by batch, the count, mean and variance per class and a histogram. `sample` also keeps the gates of chosen images, here of all; `precision="no"` computes in full precision. On all test images:
+# `se.record_excitations` does this for all blocks and adds up, batch by batch, the count, mean and variance per class and a histogram. `sample` also keeps the gates of chosen images, here of all; `precision="no"` computes in float32. On all test images:
 
 # %% tags=["nbval-ignore-output"]
 if have_images:
@@ -201,17 +201,17 @@ print("block     C   mean  movement  specificity  <0.1  >0.9  from 0.5")
 for row in recorded.summary():
     print(
         f"{row['block']} {row['channels']:4}  {row['mean']:.2f}  {row['movement']:8.2f}  {row['specificity']:11.2f}"
-        f"  {row['below_0.1']:.2f}  {row['above_0.9']:.2f}  {row['distance']:8.2f}"
+        f"  {row['below']:.2f}  {row['above']:.2f}  {row['distance']:8.2f}"
     )
 
 # %% tags=["nbval-ignore-output"]
 figures.show(
     figures.measures_by_depth(
-        recorded.summary(), {"movement": "movement", "specificity": "class specificity", "above_0.9": "share above 0.9"}
+        recorded.summary(), {"movement": "movement", "specificity": "class specificity", "above": "share above 0.9"}
     ),
     alt="Three curves over the eight blocks: movement, class specificity and the share of gates above 0.9. "
     + "; ".join(
-        f"{r['block']}: {r['movement']:.2f}, {r['specificity']:.2f}, {r['above_0.9']:.2f}" for r in recorded.summary()
+        f"{r['block']}: {r['movement']:.2f}, {r['specificity']:.2f}, {r['above']:.2f}" for r in recorded.summary()
     ),
 )
 

@@ -40,8 +40,6 @@ def course(
     only: Annotated[list[str] | None, typer.Option(help="A chapter's number, e.g. 07; may be repeated.")] = None,
 ) -> None:
     """Get the data, run every chapter at this machine's speed, and say what to open."""
-    from datetime import UTC, datetime
-
     from tqdm import tqdm
 
     from senet_edu import results, training
@@ -52,7 +50,7 @@ def course(
     wanted = [path for path in chapters(folder) if not only or path.stem.split("_")[0] in only]
     if not wanted:
         raise ValueError(f"no chapter {', '.join(only or [])} in {folder}")
-    started, about = datetime.now(UTC), load_course_data("train").about
+    started, about = results.now(), load_course_data("train").about
     typer.echo(f"Speed: {training.speed()}. Images: {about}")
     cells = {path: sum(cell.cell_type == "code" for cell in read_chapter(path).cells) for path in wanted}
     took = {}
@@ -74,19 +72,19 @@ def course(
 def doctor(data: Data = None) -> None:
     """Say what this machine is, and what is missing or does not fit."""
     import shutil
-    from importlib.metadata import version
 
     from senet_edu import training
     from senet_edu.data import DataError, cifar10_source
 
     troubles = []
-    for key, value in training.describe().items():
+    machine = training.describe()
+    for key, value in machine.items():
         typer.echo(f"{key:12} {value}")
     try:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError) as error:
         troubles.append(
-            f"torch {version('torch')} and torchvision {version('torchvision')} do not belong together ({error}). "
+            f"torch {machine['torch']} and torchvision {machine['torchvision']} do not belong together ({error}). "
             "Install both in one command: pip install --upgrade torch torchvision"
         )
     typer.echo(f"{'precision':12} {training.best_precision()} on {training.best_device()}")
@@ -139,7 +137,6 @@ def train(
 ) -> None:
     """Train on CIFAR-10; writes the weights and a record into FOLDER."""
     import dataclasses
-    from datetime import UTC, datetime
 
     import torch
 
@@ -148,7 +145,6 @@ def train(
     from senet_edu.data import hold_out as split_off
     from senet_edu.models import create_model
 
-    started = datetime.now(UTC)
     images, labels = load_cifar10(data, "train")
     source = cifar10_source(data).description
     if hold_out:
@@ -174,11 +170,14 @@ def train(
     torch.manual_seed(seed)
     network = create_model(model, width=width, reduction=reduction, min_hidden=min_hidden)
     run = training.fit(network, images, labels, recipe, seed=seed, folder=folder, precision=precision, cpu=cpu)  # type: ignore[arg-type]
-    evaluation = training.evaluate(network, *test, precision=precision, cpu=cpu)  # type: ignore[arg-type]
-    record = results.make_record(folder.name, network.config, run, evaluation, source, started)
-    record["weights_sha256"] = results.save_weights(network, folder / "weights.safetensors", {"record": folder.name})
-    path = folder / "record.json"
-    results.write_record(record, path)
+    # Score what is written, rounded to float16, so that the record is true of the weights beside it.
+    name = folder.resolve().name
+    weights, path = folder / "weights.safetensors", folder / "record.json"
+    checksum = results.save_weights(network, weights, {"record": name})
+    results.load_weights(network, weights, checksum)
+    evaluation = training.evaluate(network, *test, precision="no", cpu=cpu)
+    record = results.make_record(name, network.config, run, evaluation, source)
+    results.write_record(record | {"weights_sha256": checksum}, path)
     typer.echo(f"{evaluation.accuracy:.2%} single view, {evaluation.flipped:.2%} with the mirror image; see {path}")
 
 
@@ -192,7 +191,6 @@ def excitations(
 ) -> None:
     """Record every gate over the test images: per-class figures and a table for all blocks."""
     import csv
-    from datetime import UTC, datetime
 
     from senet_edu import figures, results
     from senet_edu.data import CIFAR10_CLASSES, cifar10_source, load_cifar10
@@ -204,7 +202,7 @@ def excitations(
         name, network = weights, results.load_network(weights)
     else:
         raise ValueError("give either --run FOLDER or --weights NAME")
-    started = datetime.now(UTC)
+    started = results.now()
     images, labels = load_cifar10(data, "test")
     found = record_excitations(network, images, labels, classes=CIFAR10_CLASSES, precision="no", cpu=cpu)
     found.save(out / "excitations.safetensors")

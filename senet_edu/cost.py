@@ -11,7 +11,7 @@ from senet_edu.blocks import SEBlock
 
 
 def parameters(model: nn.Module) -> int:
-    """Trainable numbers of a network."""
+    """Weights and biases of a network, those of BN included."""
     return sum(p.numel() for p in model.parameters())
 
 

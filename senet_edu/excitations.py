@@ -119,7 +119,7 @@ class GateStatistics:
 
 def statistics_of(gates: Tensor, labels: Tensor, classes: int, span: tuple[float, float]) -> GateStatistics:
     """Statistics of one batch of gates [N, C] with labels [N], without a sample."""
-    gates = gates.float() if gates.device.type == "mps" else gates.double()  # MPS has no float64
+    gates = gates.double()
     channels = gates.shape[1]
     member = nn.functional.one_hot(labels, classes).to(gates.dtype)  # [N, K]
     count = member.sum(0)  # [K]
@@ -158,7 +158,10 @@ class Excitations(dict[str, GateStatistics]):
         return Excitations({name: self[name].merge(other[name]) for name in self}, self.classes)
 
     def summary(self) -> list[dict[str, float | str]]:
-        """A row a block: its name and channels, and the mean over channels of each measure of `GateStatistics`."""
+        """A row a block: its name and channels, and the mean over channels of each measure of `GateStatistics`.
+
+        `below` and `above` are the shares of gates below 0.1 and at or above 0.9.
+        """
         rows: list[dict[str, float | str]] = []
         for name, gates in self.items():
             below, above = gates.saturation()
@@ -169,8 +172,8 @@ class Excitations(dict[str, GateStatistics]):
                     "mean": gates.total_mean.mean().item(),
                     "movement": gates.movement().mean().item(),
                     "specificity": gates.specificity().mean().item(),
-                    "below_0.1": below.mean().item(),
-                    "above_0.9": above.mean().item(),
+                    "below": below.mean().item(),
+                    "above": above.mean().item(),
                     "distance": gates.distance().mean().item(),
                 }
             )
@@ -229,16 +232,26 @@ def record_excitations(
     Raises:
         ValueError: no images, labels that do not fit, or a network without named SE blocks.
     """
-    if len(images) == 0 or len(images) != len(labels):
-        raise ValueError(f"{len(images)} images and {len(labels)} labels: nothing to record")
-    names = tuple(classes) if classes is not None else tuple(str(k) for k in range(int(labels.max()) + 1))
-    if not 0 <= int(labels.min()) <= int(labels.max()) < len(names):
-        raise ValueError(f"labels run from {int(labels.min())} to {int(labels.max())}; there are {len(names)} classes")
+    names = class_names(images, labels, classes)
+    wanted = torch.as_tensor(sample, dtype=torch.int64)  # [s]
+    if not all(0 <= i < len(images) for i in wanted.tolist()):
+        raise ValueError(f"the sample has indices beyond the {len(images)} images")
     blocks = named_blocks(model)
-    recorder = Recorder(labels, len(names), torch.as_tensor(sample, dtype=torch.int64))
+    recorder = Recorder(labels, len(names), wanted)
     with recorder.attached(blocks):
         predict(model, images, batch_size=batch_size, precision=precision, cpu=cpu)
     return Excitations({name: recorder.result(name) for name in blocks}, names)
+
+
+def class_names(images: Tensor, labels: Tensor, classes: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of the classes, made up from the labels if there are none; a ValueError for what does not fit together."""
+    if len(images) == 0 or len(images) != len(labels):
+        raise ValueError(f"{len(images)} images and {len(labels)} labels: nothing to record")
+    low, high = int(labels.min()), int(labels.max())
+    names = tuple(classes) if classes is not None else tuple(str(k) for k in range(high + 1))
+    if not 0 <= low <= high < len(names):
+        raise ValueError(f"labels run from {low} to {high}; there are {len(names)} classes")
+    return names
 
 
 def record_controls(
@@ -246,7 +259,7 @@ def record_controls(
     images: Tensor,
     labels: Tensor,
     *,
-    classes: Sequence[str],
+    classes: Sequence[str] | None = None,
     seed: int = 0,
     precision: Precision | None = None,
     cpu: bool = False,
@@ -263,11 +276,12 @@ def record_controls(
     Returns:
         The statistics of z (its histogram, made for gates, means nothing) and those of the untrained gates.
     """
-    squeezed, untrained = (Recorder(labels, len(classes), torch.empty(0, dtype=torch.int64)) for _ in range(2))
+    names = class_names(images, labels, classes)
+    squeezed, untrained = (Recorder(labels, len(names), torch.empty(0, dtype=torch.int64)) for _ in range(2))
     blocks = named_blocks(model)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        fresh = {name: copy.deepcopy(block) for name, block in blocks.items()}
+        torch.default_generator.manual_seed(seed)  # the CPU's alone, so that weights do not depend on the device
+        fresh = {name: copy.deepcopy(block).cpu() for name, block in blocks.items()}
         for block in fresh.values():
             block.reset_parameters()
 
@@ -286,7 +300,7 @@ def record_controls(
     finally:
         for handle in handles:
             handle.remove()
-    results = [Excitations({name: r.result(name) for name in blocks}, classes) for r in (squeezed, untrained)]
+    results = [Excitations({name: r.result(name) for name in blocks}, names) for r in (squeezed, untrained)]
     return results[0], results[1]
 
 
@@ -313,6 +327,7 @@ class Recorder:
 
     def add(self, name: str, gate: nn.Module, s: Tensor) -> None:
         gates = s.detach() if s.dim() == 2 else s.detach().mean(dim=(2, 3))  # [N, C]
+        gates = gates.cpu() if gates.device.type == "mps" else gates  # Apple's GPUs have no float64
         first = self.seen.get(name, 0)
         last = self.seen[name] = first + len(gates)
         span = (-1.0, 1.0) if isinstance(gate, nn.Tanh) else (0.0, 1.0)
@@ -338,8 +353,9 @@ def override_gates(model: nn.Module, gates: Mapping[str, Override]) -> Iterator[
 
     Args:
         model: a network with SE blocks.
-        gates: for a block's name a number (1.0 takes the block out), a tensor that broadcasts to [N, C], or a function
-            of the block's own gates, e.g. ``lambda s: s.flip(0)`` to give each image another one's.
+        gates: for a block's name a number (1.0 takes the block out), a tensor [C] or [N, C] (for NoSqueeze each value
+            holds at all positions), or a function of the block's own gates, e.g. ``lambda s: s.flip(0)`` to give each
+            image another one's.
 
     Raises:
         ValueError: the network has no block of that name.
@@ -351,7 +367,14 @@ def override_gates(model: nn.Module, gates: Mapping[str, Override]) -> Iterator[
     def replacement(value: Override) -> Callable[[nn.Module, object, Tensor], Tensor]:
         if callable(value):
             return lambda _module, _input, s: value(s)
-        return lambda _module, _input, s: torch.as_tensor(value, dtype=s.dtype, device=s.device).expand_as(s)
+
+        def hook(_module: nn.Module, _input: object, s: Tensor) -> Tensor:
+            given = torch.as_tensor(value, dtype=s.dtype, device=s.device)
+            if s.dim() == 4 and given.dim() in (1, 2):
+                given = given[..., None, None]  # [C, 1, 1] or [N, C, 1, 1]
+            return given.expand_as(s)
+
+        return hook
 
     handles = [blocks[name].gate.register_forward_hook(replacement(value)) for name, value in gates.items()]
     try:

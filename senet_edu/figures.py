@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,9 +19,15 @@ from senet_edu.excitations import Excitations
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's eight colours, told apart with every common colour blindness; the yellow is left out on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-GREY = "#777777"
+# Okabe and Ito's colours, told apart with every common colour blindness; without yellow, and black is for "all"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+def colours(things: Sized) -> tuple[str, ...]:
+    """A colour for each; a ValueError when there are more than can be told apart."""
+    if len(things) > len(COLOURS):
+        raise ValueError(f"{len(things)} lines cannot be told apart by colour; draw at most {len(COLOURS)}")
+    return COLOURS[: len(things)]
 
 
 def show(figure: Figure, alt: str, width: int | None = None) -> None:
@@ -30,7 +36,7 @@ def show(figure: Figure, alt: str, width: int | None = None) -> None:
     JupyterLab, Colab and the book all keep it, and screen readers read it.
 
     Args:
-        figure: a matplotlib figure; it is closed.
+        figure: a matplotlib figure.
         alt: what the figure shows, in words.
         width: of the picture on the page, in pixels; by default as drawn.
 
@@ -44,12 +50,9 @@ def show(figure: Figure, alt: str, width: int | None = None) -> None:
 
 def figure_html(figure: Figure, alt: str, width: int | None = None) -> str:
     """The HTML that `show` puts on the page."""
-    import matplotlib.pyplot as plt
-
     if not alt.strip():
         raise ValueError("a figure needs a description: alt says what it shows")
     picture = base64.b64encode(png(figure)).decode()
-    plt.close(figure)
     size = f"width:{width}px;" if width else ""
     return (
         f'<figure style="margin:0"><img src="data:image/png;base64,{picture}" alt="{html.escape(alt)}" '
@@ -91,7 +94,7 @@ def image_grid(images: Tensor, titles: Sequence[str] | None = None, columns: int
 def curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
     """Loss and accuracy by epoch of one run or several: on the training images, and held-out ones if there were any."""
     figure, (left, right) = canvas(1, 2, (9, 3.2))
-    for (name, history), colour in zip(histories.items(), COLOURS, strict=False):
+    for (name, history), colour in zip(histories.items(), colours(histories), strict=True):
         epochs = [row["epoch"] for row in history]
         left.plot(epochs, [row["loss"] for row in history], "o-", color=colour, markersize=4, label=name)
         right.plot(
@@ -159,7 +162,7 @@ def class_gates(
         gates = excitations[name]
         which = sampled_channels(gates.mean.shape[1], channels)
         place = range(len(which))
-        for label, colour in zip(classes, COLOURS, strict=False):
+        for label, colour in zip(classes, colours(classes), strict=True):
             k = excitations.classes.index(label)
             mean = gates.mean[k, which].numpy()
             deviation = gates.variance[k, which].sqrt().numpy()
@@ -177,6 +180,8 @@ def class_gates(
         axis.set_title(f"{name}: {len(which)} of {gates.mean.shape[1]} channels", fontsize=10)
         axis.set_ylim(0, 1)
         axis.margins(x=0.01)
+    for axis in axes.flat[len(blocks) :]:
+        axis.set_axis_off()
     for axis in axes[:, 0]:
         axis.set_ylabel("gate")
     for axis in axes[-1]:
@@ -217,6 +222,8 @@ def gate_distributions(excitations: Excitations, blocks: Sequence[str]) -> Figur
         )
         axis.axvline(0.5, color=COLOURS[1], linewidth=1, linestyle="--")
         axis.set_title(name, fontsize=10)
+    for axis in axes.flat[len(blocks) :]:
+        axis.set_axis_off()
     for axis in axes[:, 0]:
         axis.set_ylabel("gates, %")
     for axis in axes[-1]:
@@ -244,7 +251,7 @@ def class_curves(values: Mapping[str, Tensor], ylabel: str) -> Figure:
         ylabel: what the numbers are.
     """
     figure, axis = canvas(1, 1, (9, 2.8))
-    for (label, group), colour in zip(values.items(), COLOURS, strict=False):
+    for (label, group), colour in zip(values.items(), colours(values), strict=True):
         mean, deviation = group.mean(0).numpy(), group.std(0).numpy()
         axis.plot(mean, color=colour, label=label)
         axis.fill_between(range(len(mean)), mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
@@ -274,7 +281,7 @@ def bars(groups: Mapping[str, Sequence[float]], labels: Sequence[str], ylabel: s
     """Grouped bars: a group's name to its heights, one a label."""
     figure, axis = canvas(1, 1, (9, 2.8))
     width = 0.8 / len(groups)
-    for i, ((name, heights), colour) in enumerate(zip(groups.items(), COLOURS, strict=False)):
+    for i, ((name, heights), colour) in enumerate(zip(groups.items(), colours(groups), strict=True)):
         axis.bar([x + i * width for x in range(len(labels))], heights, width, color=colour, label=name)
     axis.set_xticks([x + width * (len(groups) - 1) / 2 for x in range(len(labels))], labels)
     axis.set_ylabel(ylabel)
@@ -285,7 +292,7 @@ def bars(groups: Mapping[str, Sequence[float]], labels: Sequence[str], ylabel: s
 def lines(values: Mapping[str, tuple[Sequence[float], Sequence[float]]], xlabel: str, ylabel: str) -> Figure:
     """Curves: a name to its x and y."""
     figure, axis = canvas(1, 1, (7, 2.6))
-    for (name, (x, y)), colour in zip(values.items(), COLOURS, strict=False):
+    for (name, (x, y)), colour in zip(values.items(), colours(values), strict=True):
         axis.plot(x, y, color=colour, label=name)
     axis.set_xlabel(xlabel)
     axis.set_ylabel(ylabel)

@@ -31,9 +31,7 @@ class AssetError(RuntimeError):
     """A record or weights file of the package is missing or damaged; the message names it."""
 
 
-def make_record(
-    name: str, model: dict[str, Any], run: Run, evaluation: Evaluation, data: str, started: datetime
-) -> dict[str, Any]:
+def make_record(name: str, model: dict[str, Any], run: Run, evaluation: Evaluation, data: str) -> dict[str, Any]:
     """All that is needed to understand a run and to repeat it.
 
     Args:
@@ -42,7 +40,6 @@ def make_record(
         run: as `fit` returned it.
         evaluation: on the test images.
         data: what the images were, in a sentence.
-        started: when the run began (UTC).
     """
     return {
         "name": name,
@@ -58,22 +55,26 @@ def make_record(
         "precision": run.precision,
         "processes": run.processes,
         "device": run.device,
-        **circumstances(started),
+        **circumstances(run.started),
     }
 
 
-def circumstances(started: datetime) -> dict[str, Any]:
-    """Where and when, as every record ends: the machine and its versions, the commit, begin and end."""
+def circumstances(started: str) -> dict[str, Any]:
+    """Where and when, as every record ends: the machine and its versions, the commit, begin and end (UTC, ISO 8601)."""
     return {
         "machine": describe(),
         "commit": commit(),
-        "started": started.isoformat(timespec="seconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": started,
+        "finished": now(),
     }
 
 
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def compare(name: str, baseline: Sequence[str], changed: Sequence[str]) -> dict[str, Any]:
-    """Single-view accuracies of runs that differ in one thing, paired by seed, from the shipped records.
+    """Single-view accuracies of two kinds of network on one recipe, paired by seed, from the shipped records.
 
     Args:
         name: of the comparison.
@@ -117,6 +118,8 @@ def commit() -> str:
         return subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != Path(__file__).resolve().parents[1]:
+            raise FileNotFoundError("an installed package inside somebody else's repository")
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return f"senet-edu {version('senet-edu')}"
@@ -125,7 +128,7 @@ def commit() -> str:
 def write_record(record: dict[str, Any], path: str | Path) -> None:
     """Write a record as JSON."""
     text = json.dumps(record, indent=1) + "\n"
-    write_atomically(Path(path), lambda temporary: Path(temporary).write_text(text))
+    write_atomically(Path(path), lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
 
 
 def list_records() -> list[str]:
@@ -142,7 +145,7 @@ def load_record(name: str) -> dict[str, Any]:
     path = RECORDS / f"{name}.json"
     if not path.exists():
         raise AssetError(f"no record {name!r} in {RECORDS}; there are {', '.join(list_records()) or 'none'}")
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def look_up(claim: str) -> Any:
@@ -161,7 +164,7 @@ def look_up(claim: str) -> Any:
     return value
 
 
-CLAIM = re.compile(r"(?P<number>-?\d[\d,]*\.?\d*)\s?(?P<unit>%?)<!--\s*record:\s*(?P<claim>\S+)\s*-->")
+CLAIM = re.compile(r"(?P<number>-?\d[\d,]*\.?\d*)\s?(?P<unit>%|[a-z]*)<!--\s*record:\s*(?P<claim>\S+)\s*-->")
 
 
 def false_claims(text: str) -> list[str]:
@@ -174,9 +177,11 @@ def false_claims(text: str) -> list[str]:
         A sentence for each that does not hold.
     """
     wrong = []
+    if (annotations := len(re.findall(r"<!--\s*record:", text))) != (read := len(CLAIM.findall(text))):
+        wrong.append(f"{annotations - read} of {annotations} comments that name a record have no number before them")
     for match in CLAIM.finditer(text):
         said = match["number"].replace(",", "")
-        value = float(look_up(match["claim"])) * (100 if match["unit"] else 1)
+        value = float(look_up(match["claim"])) * (100 if match["unit"] == "%" else 1)
         decimals = len(said.partition(".")[2])
         if f"{round(value, decimals) + 0.0:.{decimals}f}" != said:  # + 0.0 makes -0.0 plain
             wrong.append(f"the text says {match['number']} {match['unit']}, {match['claim']} is {value}")
@@ -231,7 +236,7 @@ def load_run(folder: str | Path) -> ResNet:
         raise AssetError(
             f"no finished run in {folder}: {path.name} is missing. `senet-edu train {folder}` goes on with it."
         )
-    return restore(json.loads(path.read_text()), path.with_name("weights.safetensors"))
+    return restore(json.loads(path.read_text(encoding="utf-8")), path.with_name("weights.safetensors"))
 
 
 def restore(record: dict[str, Any], path: Path) -> ResNet:

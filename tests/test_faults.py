@@ -593,10 +593,10 @@ def share_of_two(out: str) -> None:
 
     EpochPlan.batch, checkpoint.save = batch, slow_save
     for name, n, recipe, folder in (
-        ("even", 42, Recipe(epochs=2, batch_size=8), Path(out) / "run"),
-        ("again", 42, Recipe(epochs=2, batch_size=8), Path(out) / "run"),
-        ("odd", 30, Recipe(epochs=1, batch_size=7), None),
-        ("few", 5, Recipe(epochs=1, batch_size=128), None),
+        ("even", 42, Recipe(label_smoothing=0.0, epochs=2, batch_size=8), Path(out) / "run"),
+        ("again", 42, Recipe(label_smoothing=0.0, epochs=2, batch_size=8), Path(out) / "run"),
+        ("odd", 30, Recipe(label_smoothing=0.0, epochs=1, batch_size=7), None),
+        ("few", 5, Recipe(label_smoothing=0.0, epochs=1, batch_size=128), None),
     ):
         seen.clear()
         logits_seen.clear()

@@ -35,6 +35,7 @@ def test_lower_bounds_only() -> None:
 def test_conda_environment_has_the_same_requirements() -> None:
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     conda = {entry for entry in listed if isinstance(entry, str)} - {"pip"}
+    assert [entry for entry in listed if isinstance(entry, dict)] == [{"pip": ["--editable ."]}]
     ours = {r.replace(name_of(r), CONDA_NAMES.get(name_of(r), name_of(r)), 1) for r in requirements()}
     assert conda == ours | {f"python{PROJECT['requires-python']}"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -113,6 +113,9 @@ def test_look_up(assets: Path) -> None:
         ("84.4 %<!-- record: tiny.accuracy -->", 1),
         ("0.85<!-- record: tiny.accuracy --> and 7<!-- record: tiny.rows.0.a -->", 1),
         ("no claim: 99 %", 0),
+        ("7 s<!-- record: tiny.rows.0.a -->", 0),
+        ("8 s<!-- record: tiny.rows.0.a -->", 1),
+        ("seven<!-- record: tiny.rows.0.a -->", 1),
     ],
 )
 def test_false_claims(assets: Path, text: str, wrong: int) -> None:
@@ -153,9 +156,7 @@ def test_a_record_tells_the_whole_run(tmp_path: Path) -> None:
     images, labels = se.shapes(64, seed=0)
     model = se.create_model("resnet18", width=1 / 16)
     run = se.fit(model, images, labels, se.Recipe(epochs=1, batch_size=32), cpu=True, progress=False)
-    record = results.make_record(
-        "a", model.config, run, se.evaluate(model, images, labels, cpu=True), "shapes", datetime.now(UTC)
-    )
+    record = results.make_record("a", model.config, run, se.evaluate(model, images, labels, cpu=True), "shapes")
     results.write_record(record, tmp_path / "a.json")
     again = json.loads((tmp_path / "a.json").read_text())
     assert again.keys() >= KEYS | {"model", "recipe", "seed", "accuracy", "accuracy_flipped", "history", "seconds"}

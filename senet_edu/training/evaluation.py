@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -35,17 +36,23 @@ def predict(
     precision: Precision | None = None,
     cpu: bool = False,
 ) -> Tensor:
-    """Logits float32 [n, classes] on the CPU, of uint8 images [n, C, H, W]. The model ends on the device used."""
+    """Logits float32 [n, classes] on the CPU, of uint8 images [n, C, H, W]. The model is left as and where it was."""
     device = torch.device("cpu") if cpu else best_device()
     precision = precision or best_precision(device)
-    dtype = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    was_training = model.training
-    model.to(device).eval()
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    lower = torch.autocast(device.type, dtype=dtype) if dtype is not None else nullcontext()
+    home = next(model.parameters()).device
+    modes = {module: module.training for module in model.modules()}
     logits = []
-    for batch in images.split(batch_size):
-        with torch.autocast(device.type, dtype=dtype, enabled=precision != "no"):
-            logits.append(model(normalise(batch.to(device))).float().cpu())
-    model.train(was_training)
+    try:
+        model.to(device).eval()
+        for batch in images.split(batch_size):
+            with lower:
+                logits.append(model(normalise(batch.to(device))).float().cpu())
+    finally:
+        model.to(home)
+        for module, mode in modes.items():
+            module.training = mode
     return torch.cat(logits)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from senet_edu.training import checkpoint
 from senet_edu.training.evaluation import predict
 from senet_edu.training.machine import Precision, best_precision
 from senet_edu.training.recipe import EpochPlan, Recipe, learning_rate, parameter_groups
@@ -40,7 +41,7 @@ def fit(
 
     Accelerate chooses the device, casts to `precision` and, under a launcher (`torchrun`, `accelerate launch`), splits
     each batch over the processes. With `folder`, a checkpoint is kept there, and a run that was stopped, even by
-    `kill -9`, goes on from it; on the CPU the result is then bit for bit that of an uninterrupted run.
+    `kill -9`, goes on from it; on the same CPU the result is then bit for bit that of an uninterrupted run.
 
     Args:
         model: a network on normalised images.
@@ -50,7 +51,7 @@ def fit(
         seed: of the order and the augmentation. (Seed the weights with `torch.manual_seed` before the model is made.)
         validation: images and labels to evaluate on after each epoch.
         folder: where checkpoints go; None keeps none.
-        precision: "no" (float32), "bf16" or "fp16"; by default the best of this machine.
+        precision: "no" (float32), "bf16" or "fp16"; by default that of the checkpoint, else the best of this machine.
         cpu: stay on the CPU even if there is a GPU.
         progress: show a progress bar with loss, accuracy, images a second and time left.
         on_epoch: called with the history after each epoch, e.g. `figures.LiveCurves()`.
@@ -62,6 +63,9 @@ def fit(
     """
     if len(images) != len(labels) or len(images) == 0:
         raise ValueError(f"{len(images)} images and {len(labels)} labels do not make a training set")
+    found = checkpoint.read(Path(folder)) if folder is not None else None
+    if precision is None and found is not None:
+        precision = found[0]["config"]["precision"]  # go on as it began, even if this machine would choose another
     accelerator, precision = start(precision, cpu)
     device, processes = accelerator.device, accelerator.num_processes
     share = min(recipe.batch_size, len(images)) // processes  # images of each batch for this process
@@ -69,17 +73,17 @@ def fit(
         raise ValueError(f"{processes} processes cannot share batches of {recipe.batch_size} of {len(images)} images")
     steps = len(images) // (share * processes)  # an epoch; images that fill no batch wait for the next one
 
-    # The network goes to its device, and the images do too, as bytes: 150 MB for all of CIFAR-10.
     model.to(device)
-    data = checksum(images, labels)
-    images, labels = images.to(device), labels.to(device)
     optimizer = torch.optim.SGD(
         parameter_groups(model, recipe), lr=recipe.peak_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
     )
     run = Run(recipe, seed, precision, device.type, processes)
-    session = Session(run, model, optimizer, accelerator, folder, data, steps, share, progress)
-    network, optimizer = accelerator.prepare(model, optimizer)
+    data = checksum(images, labels)
+    session = Session(run, model, optimizer, accelerator, folder, found, data, steps, share, progress)
+    network = model
     try:
+        images, labels = images.to(device), labels.to(device)  # as bytes: 150 MB for all of CIFAR-10
+        network, optimizer = accelerator.prepare(model, optimizer)  # casts the network's forward to `precision`
         while session.done < recipe.epochs * steps:
             epoch, first = divmod(session.done, steps)
             plan = EpochPlan.draw(len(images), images.shape[2:], recipe, seed, epoch).to(device)
@@ -92,8 +96,7 @@ def fit(
                 rate = learning_rate(recipe, session.done / (recipe.epochs * steps))
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                with accelerator.autocast():
-                    logits = network(x)  # [share, classes]
+                logits = network(x)  # [share, classes]
                 loss = cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
                 accelerator.backward(loss)
                 optimizer.step()

@@ -54,7 +54,13 @@ def cpu_has_bf16() -> bool:
 def describe() -> dict[str, str | int]:
     """Hardware and versions, as records keep them."""
     import platform
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
+
+    def version_of(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "missing"
 
     device = best_device()
     gpu = torch.cuda.get_device_name() if device.type == "cuda" else device.type
@@ -64,8 +70,8 @@ def describe() -> dict[str, str | int]:
         "accelerator": gpu if device.type != "cpu" else "none",
         "system": platform.system(),
         "python": platform.python_version(),
-        "torch": version("torch"),
-        "torchvision": version("torchvision"),
+        "torch": version_of("torch"),
+        "torchvision": version_of("torchvision"),
     }
 
 

@@ -8,6 +8,7 @@ import os
 import time
 import zlib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ class Run:
         history: one row an epoch: epoch, loss and accuracy on the augmented training images, learning rate, seconds,
             images a second, and validation_accuracy if there were validation images. Accuracies are shares, 0 to 1.
         seconds: time spent training, over all sittings.
+        started: when the first sitting began (UTC, ISO 8601).
     """
 
     recipe: Recipe
@@ -48,26 +50,28 @@ class Run:
     processes: int
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 class Session:
     """Goes with the loop: counts its steps, watches the loss, shows progress and keeps checkpoints.
 
-    On opening it continues from the checkpoint in `folder`, if there is one: weights, momentum, scaler and random
-    states are put back, and `done` says how many steps are behind.
+    On opening it continues from the checkpoint, if there is one: weights, momentum, scaler and random states are put
+    back, and `done` says how many steps are behind.
 
     Args:
         run: what is being done; its history and seconds are kept up.
         model, optimizer: on their device, not yet prepared by Accelerate.
         accelerator: whose main process writes and shows.
         folder: of the checkpoints, or None.
+        found: the checkpoint there, as `checkpoint.read` returned it.
         data: what the images and labels are, see `checksum`.
         steps: steps an epoch.
         share: images of each batch that this process gets.
         shown: show the progress bar.
 
     Raises:
-        CheckpointError: the checkpoint is damaged, or of a run with other settings.
+        CheckpointError: the checkpoint is of a run with other settings.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Session:
         optimizer: torch.optim.Optimizer,
         accelerator: Accelerator,
         folder: str | Path | None,
+        found: tuple[dict[str, Any], dict[str, Tensor]] | None,
         data: str,
         steps: int,
         share: int,
@@ -85,12 +90,12 @@ class Session:
         self.run, self.model, self.optimizer, self.accelerator = run, model, optimizer, accelerator
         self.folder = Path(folder) if folder is not None else None
         self.steps, self.share = steps, share
-        settings = {key: getattr(run, key) for key in ("seed", "precision", "device", "processes")}
+        settings = {key: getattr(run, key) for key in ("seed", "precision", "processes")}
         self.config = {**dataclasses.asdict(run.recipe), **settings, "data": data}
 
-        state = self.resume()
+        state = self.resume(found)
         self.done: int = state["done"]
-        run.history, run.seconds = state["history"], state["seconds"]
+        run.history, run.seconds, run.started = state["history"], state["seconds"], state["started"]
         wide = torch.float32 if run.device == "mps" else torch.float64
         self.loss_sum = torch.tensor(state["loss_sum"], dtype=wide, device=accelerator.device)
         self.correct = torch.tensor(state["correct"], device=accelerator.device)
@@ -100,10 +105,11 @@ class Session:
         )
         self.saved = self.clock = time.monotonic()
 
-    def resume(self) -> dict[str, Any]:
+    def resume(self, found: tuple[dict[str, Any], dict[str, Tensor]] | None) -> dict[str, Any]:
         """The state to start from: that of the checkpoint, whose weights are put back, else a fresh one."""
-        if self.folder is None or (found := checkpoint.read(self.folder)) is None:
-            return {"done": 0, "loss_sum": 0.0, "correct": 0, "history": [], "seconds": 0.0, "scaler": {}}
+        if self.folder is None or found is None:
+            fresh = {"done": 0, "loss_sum": 0.0, "correct": 0, "history": [], "seconds": 0.0, "scaler": {}}
+            return fresh | {"started": self.run.started}
         state, tensors = found
         was, now = state["config"], self.config
         if changed := sorted(key for key in was | now if was.get(key) != now.get(key)):
@@ -170,6 +176,7 @@ class Session:
                 "correct": self.correct.item(),
                 "history": self.run.history,
                 "seconds": self.run.seconds,
+                "started": self.run.started,
                 "scaler": scaler.state_dict() if scaler is not None else {},
             }
             checkpoint.save(self.folder, self.model, self.optimizer, state)
