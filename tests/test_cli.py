@@ -42,7 +42,7 @@ def test_train_then_excitations(images: Path, tmp_path: Path) -> None:
     run, out = tmp_path / "run", tmp_path / "out"
     said = invoke("train", run, "--data", images, *TINY)
     assert "single view" in said
-    record = json.loads((run / "record.json").read_text())
+    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
     assert record["model"]["width"] == 0.0625
     assert record["recipe"]["epochs"] == len(record["history"]) == 2
     results.load_run(run)
@@ -54,7 +54,7 @@ def test_train_then_excitations(images: Path, tmp_path: Path) -> None:
     rows = list(csv.DictReader((out / "summary.csv").open()))
     assert [row["block"] for row in rows] == list(found)
     assert len(list(out.glob("*.png"))) == 4
-    gates = json.loads((out / "record.json").read_text())
+    gates = json.loads((out / "record.json").read_text(encoding="utf-8"))
     assert gates["SE_5_2"]["channels"] == 32
     assert gates["data"] == record["data"]
 
@@ -62,9 +62,9 @@ def test_train_then_excitations(images: Path, tmp_path: Path) -> None:
 def test_a_finished_run_is_not_trained_again_and_other_settings_are_refused(images: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     invoke("train", run, "--data", images, *TINY)
-    first = json.loads((run / "record.json").read_text())
+    first = json.loads((run / "record.json").read_text(encoding="utf-8"))
     invoke("train", run, "--data", images, *TINY)
-    again = json.loads((run / "record.json").read_text())
+    again = json.loads((run / "record.json").read_text(encoding="utf-8"))
     assert again["history"] == first["history"]
     assert again["weights_sha256"] == first["weights_sha256"]
 
@@ -76,7 +76,7 @@ def test_a_finished_run_is_not_trained_again_and_other_settings_are_refused(imag
 
 def test_held_out_images_are_not_trained_on(images: Path, tmp_path: Path) -> None:
     invoke("train", tmp_path / "run", "--data", images, *TINY, "--hold-out", "1")
-    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    record = json.loads((tmp_path / "run" / "record.json").read_text(encoding="utf-8"))
     assert "Trained on 30 training images, scored on 10 held out" in record["data"]
 
 
@@ -95,7 +95,9 @@ def test_doctor_says_what_is_here(images: Path) -> None:
 def test_doctor_explains_a_torchvision_that_does_not_fit(tmp_path: Path, images: Path) -> None:
     fake = tmp_path / "fake" / "torchvision"
     fake.mkdir(parents=True)
-    (fake / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    (fake / "__init__.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')", encoding="utf-8"
+    )
     sick = shell("doctor", "--data", images, PYTHONPATH=str(fake.parent))
     assert sick.returncode == 1
     assert "do not belong together" in sick.stderr
@@ -129,22 +131,22 @@ def test_errors_are_one_line_that_says_what_to_do(
 def test_a_failing_cell_stops_the_course_and_is_named(tmp_path: Path, images: Path) -> None:
     notebooks = tmp_path / "notebooks"
     notebooks.mkdir()
-    (notebooks / "01_good.py").write_text("# %%\nprint('fine')\n")
-    (notebooks / "02_bad.py").write_text("# %%\nprint('before')\n\n# %%\nraise KeyError('oh no')\n")
+    (notebooks / "01_good.py").write_text("# %%\nprint('fine')\n", encoding="utf-8")
+    (notebooks / "02_bad.py").write_text("# %%\nprint('before')\n\n# %%\nraise KeyError('oh no')\n", encoding="utf-8")
     out = tmp_path / "out"
     failed = shell("course", "--notebooks", notebooks, "--out", out, SENET_EDU_CIFAR10=str(images))
     assert failed.returncode == 1
     assert "02_bad.py stopped" in failed.stderr
     assert "oh no" in failed.stderr
-    assert "fine" in (out / "01_good.ipynb").read_text()
-    assert "before" in (out / "02_bad.ipynb").read_text()  # what ran is kept
+    assert "fine" in (out / "01_good.ipynb").read_text(encoding="utf-8")
+    assert "before" in (out / "02_bad.ipynb").read_text(encoding="utf-8")  # what ran is kept
 
 
 def test_two_runs_of_a_chapter_give_the_same_file(tmp_path: Path) -> None:
     from senet_edu.course import run_chapter
 
     chapter = tmp_path / "01_widget.py"
-    chapter.write_text("# %%\nimport ipywidgets\nipywidgets.IntSlider()\n\n# %%\nprint(object())\n")
-    first = run_chapter(chapter, tmp_path / "a").read_text()
-    assert first == run_chapter(chapter, tmp_path / "b").read_text()
+    chapter.write_text("# %%\nimport ipywidgets\nipywidgets.IntSlider()\n\n# %%\nprint(object())\n", encoding="utf-8")
+    first = run_chapter(chapter, tmp_path / "a").read_text(encoding="utf-8")
+    assert first == run_chapter(chapter, tmp_path / "b").read_text(encoding="utf-8")
     assert "0x0" in first

@@ -201,7 +201,7 @@ def test_a_wrong_checksum_at_the_end_is_noticed(tmp_path: Path, suffix: str) -> 
 
 def test_a_web_page_named_tar_gz_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cifar-10-python.tar.gz"
-    path.write_text("<!DOCTYPE html><html>Please log in</html>" * 50)
+    path.write_text("<!DOCTYPE html><html>Please log in</html>" * 50, encoding="utf-8")
     refused(path, "truncated or damaged: fetch it again")
 
 

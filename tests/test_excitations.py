@@ -212,6 +212,29 @@ def test_bad_labels_are_refused(network, n: int, labels: list[int], message: str
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("sample", [[-1], [60]])
+def test_a_sample_beyond_the_images_is_refused(network, images, sample: list[int]) -> None:
+    with pytest.raises(ValueError, match="beyond the 60 images"):
+        se.record_excitations(network, *images, classes=se.data.SHAPES_CLASSES, sample=sample, cpu=True)
+
+
+def test_low_precision_gates_are_summed_in_float64() -> None:
+    found = statistics_of(torch.rand(9, 3).bfloat16(), torch.zeros(9, dtype=torch.int64), 1, (0.0, 1.0))
+    assert found.mean.dtype == found.squares.dtype == found.movement().dtype == torch.float64
+
+
+def test_override_of_a_gate_a_position(images) -> None:
+    """NoSqueeze: a value a channel holds at every position, also where C equals the width of the map."""
+    model = se.create_model("se_resnet18", width=0.5, squeeze="none")
+    wanted = torch.linspace(0, 1, 32)
+    x, y = images[0][:2], images[1][:2]
+    with se.override_gates(model, {"SE_2_1": wanted}):
+        found = se.record_excitations(
+            model, x, y, classes=se.data.SHAPES_CLASSES, sample=[0, 1], precision="no", cpu=True
+        )
+    torch.testing.assert_close(found["SE_2_1"].sample, wanted.expand(2, 32))
+
+
 def test_a_plain_network_has_no_gates(images) -> None:
     with pytest.raises(ValueError, match="no gates"):
         se.record_excitations(se.create_model("resnet18", width=1 / 16), *images)

@@ -444,7 +444,7 @@ def test_a_limit_on_file_sizes_is_a_full_disk(tmp_path):
 
 
 def test_the_folder_cannot_be_made(tmp_path):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.warns(UserWarning, match="could not write a checkpoint"):
         run = train(network(), tmp_path / "file" / "run")
     assert len(run.history) == 3
@@ -615,7 +615,7 @@ def share_of_two(out: str) -> None:
         fit(network(), *data(8), Recipe(epochs=1, batch_size=1), cpu=True, precision="no", progress=False)
     except ValueError as error:
         sides["error"] = str(error)
-    Path(out, f"{os.environ['RANK']}.json").write_text(json.dumps(sides))
+    Path(out, f"{os.environ['RANK']}.json").write_text(json.dumps(sides), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -631,7 +631,7 @@ def sides(tmp_path_factory):
         timeout=90,
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    return [json.loads((out / f"{rank}.json").read_text()) for rank in (0, 1)]
+    return [json.loads((out / f"{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)]
 
 
 @pytest.mark.parametrize(("name", "share", "steps"), [("even", 4, 10), ("odd", 3, 5), ("few", 2, 1)])

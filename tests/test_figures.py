@@ -73,6 +73,16 @@ def test_sampled_channels_are_distinct_and_reach_both_ends(channels: int, count:
     assert (which[0], which[-1]) == (0, channels - 1)
 
 
+def test_more_lines_than_colours_are_refused(recorded) -> None:
+    with pytest.raises(ValueError, match="10 lines cannot be told apart"):
+        figures.class_gates(recorded, ["SE_5_2"], se.data.SHAPES_CLASSES)
+
+
+def test_panels_without_a_block_are_empty(recorded) -> None:
+    shown = [axis.axison for axis in figures.class_gates(recorded, list(recorded)[:3], CLASSES).axes]
+    assert shown == [True, True, True, False]
+
+
 def test_page_keeps_picture_and_description() -> None:
     page = figures.figure_html(DRAWN["lines"](None), alt='one line, "rising" & <bold>')
     assert 'alt="one line, &quot;rising&quot; &amp; &lt;bold&gt;"' in page

@@ -16,7 +16,7 @@ from senet_edu import checks, results
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = sorted((ROOT / "notebooks").glob("*.py"))
-REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
 CHAPTERS = [path for path in TEXTS if path.stem != "00_start"]
 
 by_name = pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
@@ -66,7 +66,7 @@ def test_every_figure_has_its_description(text: Path) -> None:
 def test_badges_point_at_this_notebook_in_this_repository(text: Path) -> None:
     badges = re.findall(r"colab\.research\.google\.com/github/([^)]+)\)", prose(text))
     assert badges == [f"{REPOSITORY.removeprefix('https://github.com/')}/blob/main/notebooks/{text.stem}.ipynb"]
-    everything = text.read_text()
+    everything = text.read_text(encoding="utf-8")
     for link in re.findall(r"https://github\.com/[\w.-]+/[\w.-]+", everything):
         assert link.removesuffix(".git") == REPOSITORY, link
     assert f"git+{REPOSITORY}@main" in everything
@@ -84,7 +84,7 @@ def test_prose_agrees_with_the_records(text: Path) -> None:
 
 
 def test_readme_agrees_with_the_records() -> None:
-    assert results.false_claims((ROOT / "README.md").read_text()) == []
+    assert results.false_claims((ROOT / "README.md").read_text(encoding="utf-8")) == []
 
 
 @by_chapter
@@ -98,7 +98,7 @@ def test_chapter_has_its_parts(text: Path) -> None:
 
 @by_chapter
 def test_cells_are_short(text: Path) -> None:
-    """One idea a cell: at most about 15 lines, definitions and comments aside."""
+    """One idea a cell. A cell that defines something may be as long as a screen holds."""
     long = [
         cell.source for cell in jupytext.read(text).cells if cell.cell_type == "code" and cell.source.count("\n") > 26
     ]

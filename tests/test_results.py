@@ -43,6 +43,15 @@ def test_shipped_records_are_complete(name: str) -> None:
         assert sum(record["accuracy_per_class"]) / 10 == pytest.approx(record["accuracy"], abs=1e-4)
 
 
+def test_chapters_keep_their_minute() -> None:
+    record = results.load_record("chapter-times")
+    assert record["speed"] == "quick"
+    seconds = {key: value["seconds"] for key, value in record.items() if isinstance(value, dict) and "seconds" in value}
+    assert seconds.keys() == {path.stem for path in Path(__file__).parents[1].glob("notebooks/*.py")}
+    assert max(seconds.values()) <= 60
+    assert sum(seconds.values()) <= 8 * 60
+
+
 @pytest.mark.parametrize("name", results.list_weights())
 def test_shipped_weights_load_and_are_small(name: str) -> None:
     model = results.load_network(name)
@@ -158,7 +167,7 @@ def test_a_record_tells_the_whole_run(tmp_path: Path) -> None:
     run = se.fit(model, images, labels, se.Recipe(epochs=1, batch_size=32), cpu=True, progress=False)
     record = results.make_record("a", model.config, run, se.evaluate(model, images, labels, cpu=True), "shapes")
     results.write_record(record, tmp_path / "a.json")
-    again = json.loads((tmp_path / "a.json").read_text())
+    again = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     assert again.keys() >= KEYS | {"model", "recipe", "seed", "accuracy", "accuracy_flipped", "history", "seconds"}
     assert again["recipe"]["epochs"] == 1
     assert again["machine"].keys() >= {"processor", "cores", "torch", "python"}
@@ -170,6 +179,16 @@ def test_commit_names_the_checkout_or_the_version(monkeypatch: pytest.MonkeyPatc
         raise FileNotFoundError("git")
 
     monkeypatch.setattr(subprocess, "run", no_git)
+    assert results.commit().startswith("senet-edu ")
+
+
+def test_commit_is_not_that_of_the_repository_around_an_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / ".venv" / "site-packages" / "senet_edu"
+    package.mkdir(parents=True)
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    monkeypatch.setattr(results, "__file__", str(package / "results.py"))
     assert results.commit().startswith("senet-edu ")
 
 

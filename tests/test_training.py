@@ -456,6 +456,35 @@ def test_images_and_labels_must_fit(n_images, n_labels):
         fit(network(), images[:n_images], labels[:n_labels], Recipe(), **on_cpu)
 
 
+def test_a_checkpoint_goes_on_in_its_own_precision(tmp_path, monkeypatch):
+    """A student who gets another machine back, with another best precision, goes on as the run began."""
+    from senet_edu.training import loop
+
+    images, labels = bright_or_dark(16)
+    stop = pytest.raises(KeyboardInterrupt)
+
+    def interrupt(history):
+        raise KeyboardInterrupt
+
+    recipe = Recipe(epochs=2, batch_size=8)
+    with stop:
+        fit(
+            network(),
+            images,
+            labels,
+            recipe,
+            folder=tmp_path,
+            cpu=True,
+            precision="bf16",
+            progress=False,
+            on_epoch=interrupt,
+        )
+    monkeypatch.setattr(loop, "best_precision", lambda device=None: "no")
+    run = fit(network(), images, labels, recipe, folder=tmp_path, cpu=True, progress=False)
+    assert run.precision == "bf16"
+    assert len(run.history) == 2
+
+
 # Evaluation
 
 

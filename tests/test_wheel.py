@@ -35,7 +35,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheel = next(place.glob("senet_edu-*.whl"))
     subprocess.run([*pip, "--python", python, "install", "--no-deps", wheel], check=True)
     (purelib,) = (place / "env").glob("lib/python*/site-packages")
-    (purelib / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (purelib / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return python
 
 
@@ -61,6 +61,6 @@ def test_chapters_run_outside_the_clone_without_data(installed: Path, tmp_path: 
     )
     assert "Done. Open" in out
     for name in ("05_train_se_resnet18", "07_what_the_gates_learned"):
-        page = json.dumps(json.loads((tmp_path / "out" / f"{name}.ipynb").read_text()))
+        page = json.dumps(json.loads((tmp_path / "out" / f"{name}.ipynb").read_text(encoding="utf-8")))
         assert "NOT CIFAR-10" in page  # the page says what its images are
     assert "recorded statistics" in page
