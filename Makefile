@@ -30,15 +30,19 @@ format: $(VENV)/.ready-test
 notebooks: $(VENV)/.ready
 	$(PY) -m senet_edu course --out notebooks
 
-# Without an NVIDIA GPU PyTorch's own CPU wheels spare 4 GB; where their index does not answer, PyPI's do.
+# Without an NVIDIA GPU PyTorch's own CPU wheels spare 4 GB; where their index does not answer, PyPI's do. The index is
+# asked first: pip, left to itself, would fill its gaps from elsewhere with a torchvision that does not fit the torch.
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "senet-edu needs Python 3.11 or later: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing PyTorch, Jupyter and the course into $(VENV): a few minutes, and up to 6 GB"
-	@command -v nvidia-smi >/dev/null \
-		|| $(PY) -m pip install --quiet --timeout 10 --retries 0 --index-url $(CPU_WHEELS) torch torchvision 2>/dev/null \
-		|| echo "PyTorch's index of CPU wheels does not answer; taking PyPI's, which are larger"
+	@if command -v nvidia-smi >/dev/null; then echo "NVIDIA GPU: PyPI's PyTorch"; \
+	elif $(PY) -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=10)' $(CPU_WHEELS)/torchvision/ 2>/dev/null; then \
+		$(PY) -m pip install --quiet --index-url $(CPU_WHEELS) torch torchvision; \
+	else echo "PyTorch's index of CPU wheels does not answer; taking PyPI's, which are larger"; fi
 	$(PY) -m pip install --quiet --editable ".[course]"
+	@$(PY) -c 'import torchvision' || { echo "torch and torchvision do not belong together: see the message above,"; \
+		echo "then remove $(VENV) and try again, or install both by hand in one command"; exit 1; }
 	@touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready
