@@ -26,7 +26,7 @@
 # | | quick: two CPU cores | full: a Colab T4 |
 # |---|---|---|
 # | what is trained | a quarter of the channels, 5,000 images, 4 epochs | all channels, 50,000 images, 26 epochs |
-# | time to run | 55 s<!-- record: chapter-times.05_train_se_resnet18.seconds --> | about 20 minutes (estimated, nobody here has measured a T4: two networks of 26 epochs of 167 TFLOP each, at 8 TFLOP/s, take 18) |
+# | time to run | 37 s<!-- record: chapter-times.05_train_se_resnet18.seconds --> | about 20 minutes (estimated, nobody here has measured a T4: two networks of 26 epochs of 167 TFLOP each, at 8 TFLOP/s, take 18) |
 # | GPU memory | none | about 3 GB (estimated) |
 # | download | CIFAR-10, once: 170 MB | the same |
 #
@@ -184,7 +184,7 @@ for group in groups:
 #
 # <details><summary>What we found</summary>
 #
-# With decay the gates in the middle die: those of SE_3_2 move by 0.057<!-- record: se_resnet18-quarter-gates.SE_3_2.movement --> without it and by 0.001<!-- record: se_resnet18-quarter-decayed-gates.SE_3_2.movement --> with it, those of SE_4_2 by 0.057<!-- record: se_resnet18-quarter-gates.SE_4_2.movement --> and 0.001<!-- record: se_resnet18-quarter-decayed-gates.SE_4_2.movement -->. In the last block they still move. The accuracy hardly tells: 84.0 %<!-- record: se_resnet18-quarter.accuracy --> without decay, 84.0 %<!-- record: se_resnet18-quarter-decayed.accuracy --> with, one seed each. So gates that hardly move cost nothing that one seed could show; which also means that gates that do move bought nothing of the kind.
+# With decay the gates in the middle die: those of SE_3_2 move by 0.046<!-- record: se_resnet18-quarter-gates.SE_3_2.movement --> without it and by 0.004<!-- record: se_resnet18-quarter-decayed-gates.SE_3_2.movement --> with it, those of SE_4_2 by 0.068<!-- record: se_resnet18-quarter-gates.SE_4_2.movement --> and 0.003<!-- record: se_resnet18-quarter-decayed-gates.SE_4_2.movement -->. In the last block they still move. The accuracy hardly tells: 84.1 %<!-- record: se_resnet18-quarter.accuracy --> without decay, 84.3 %<!-- record: se_resnet18-quarter-decayed.accuracy --> with, one seed each. So gates that hardly move cost nothing that one seed could show; which also means that gates that do move bought nothing of the kind.
 #
 # </details>
 
@@ -370,7 +370,7 @@ print("continued, and every weight is the same")
 #
 # <details><summary>What we found</summary>
 #
-# The plain network reached 84.0 %<!-- record: quarter-pairs.baseline_mean -->, SE 84.0 %<!-- record: quarter-pairs.changed_mean --> (means of three seeds). The difference is 0.0<!-- record: quarter-pairs.difference_points --> points with a standard error of 0.0<!-- record: quarter-pairs.standard_error_points -->. (The *standard error* says how far a mean of $n$ runs typically strays; exercise 5.3 computes it.)
+# The plain network reached 84.4 %<!-- record: quarter-pairs.baseline_mean -->, SE 84.2 %<!-- record: quarter-pairs.changed_mean --> (means of three seeds). The difference, SE minus plain, is -0.19<!-- record: quarter-pairs.difference_points --> points with a standard error of 0.09<!-- record: quarter-pairs.standard_error_points -->. (The *standard error* says how far a mean of $n$ runs typically strays; exercise 5.3 computes it.)
 #
 # </details>
 
@@ -447,7 +447,7 @@ for points in (1.0, 0.5, 0.2):
 # ## What to take along
 #
 # - **The paper says:** SE lowers the CIFAR-10 error of ResNet-110 from 6.37 to 5.21 % and of ResNet-164 from 5.46 to 4.39 % (table 4). It reports no ResNet-18 and no spread over seeds.
-# - **We measured:** on a narrow ResNet-18, eight epochs and slightly lossy copies of the images, a difference of 0.0<!-- record: quarter-pairs.difference_points --> points over three pairs, with a standard error of 0.0<!-- record: quarter-pairs.standard_error_points -->. Nothing here shows that SE helps, or that it does not.
+# - **We measured:** on a narrow ResNet-18, eight epochs and slightly lossy copies of the images, a difference (SE minus plain) of -0.19<!-- record: quarter-pairs.difference_points --> points over three pairs, with a standard error of 0.09<!-- record: quarter-pairs.standard_error_points -->. If anything the plain network is ahead, by too little to be sure of with three seeds. Nothing here shows that SE helps.
 # - **They differ** in depth, width, length of training and images. Longer training, full width and more seeds are the next things to try: set `SENET_EDU_SPEED=full` on a GPU.
 # - **What carries over:** a network can have SE blocks that do nothing. Look at the gates, not only at the accuracy. That is [chapter 07](07_what_the_gates_learned.ipynb).
 # - **To read:** section 5 of the paper (experiments), and He et al., [Deep residual learning](https://arxiv.org/abs/1512.03385).
