@@ -342,7 +342,8 @@ def pull_the_plug(history):
 def tiny_run(folder, on_epoch=None):
     torch.manual_seed(1)
     model = se.create_model("se_resnet18", width=1 / 16)
-    se.fit(model, images[:256], labels[:256], se.Recipe(epochs=2), folder=folder, cpu=True, on_epoch=on_epoch)
+    few = images[:256], labels[:256]
+    se.fit(model, *few, se.Recipe(epochs=2), folder=folder, cpu=True, progress=False, on_epoch=on_epoch)
     return model.state_dict()
 
 
@@ -435,13 +436,17 @@ checks.paired_difference(my_paired_difference)
 # </details>
 
 # %% [markdown]
-# How to read the answer: with few seeds the standard deviation itself is uncertain, so a difference should exceed several standard errors (with three seeds about four, with many about two) before one believes that it is not luck. Turned round, the spread of our pairs tells how many seeds a given difference would need:
+# How to read the answer: with few seeds the standard deviation itself is uncertain, so a difference must exceed several standard errors before luck is unlikely (at most one case in twenty): 4.3 of them with three seeds, 2.8 with five, about two with many (*Student's t*). Turned round, the spread of our pairs tells how many seeds would show a difference of a given size. Take it as a rough guide: the spread comes from three pairs only.
 
 # %% tags=["nbval-check-output"]
 spread = pairs["standard_error_points"] * len(pairs["seeds"]) ** 0.5  # sd of the differences, in points
-print(f"SE minus plain: {pairs['difference_points']:+.2f} points, {spread:.2f} points of spread from seed to seed")
+student = {3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 8: 2.36, 10: 2.26, 20: 2.09}  # seeds to standard errors
+print(
+    f"SE minus plain: {pairs['difference_points'] / pairs['standard_error_points']:+.1f} standard errors, with 3 seeds"
+)
 for points in (1.0, 0.5, 0.2):
-    print(f"a difference of {points} points needs about {max(2, round((2 * spread / points) ** 2))} seeds")
+    seeds = next((n for n, t in student.items() if t * spread / n**0.5 < points), "more than 20")
+    print(f"a difference of {points} points would show with {seeds} seeds")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What to take along
