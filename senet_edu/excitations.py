@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from senet_edu.blocks import SEBlock
 from senet_edu.models import se_blocks
@@ -238,7 +239,11 @@ def record_excitations(
         raise ValueError(f"the sample has indices beyond the {len(images)} images")
     blocks = named_blocks(model)
     recorder = Recorder(labels, len(names), wanted)
-    with recorder.attached(blocks):
+
+    def look(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        return lambda gate, _input, s: recorder.add(name, gate, s)
+
+    with removed_after(block.gate.register_forward_hook(look(name)) for name, block in blocks.items()):
         predict(model, images, batch_size=batch_size, precision=precision, cpu=cpu)
     return Excitations({name: recorder.result(name) for name in blocks}, names)
 
@@ -294,36 +299,20 @@ def record_controls(
 
         return hook
 
-    handles = [block.register_forward_pre_hook(look(name)) for name, block in blocks.items()]
-    try:
+    with removed_after(block.register_forward_pre_hook(look(name)) for name, block in blocks.items()):
         predict(model, images, precision=precision, cpu=cpu)
-    finally:
-        for handle in handles:
-            handle.remove()
     results = [Excitations({name: r.result(name) for name in blocks}, names) for r in (squeezed, untrained)]
     return results[0], results[1]
 
 
 class Recorder:
-    """Collects gates batch by batch through forward hooks; images come in the order of `labels`."""
+    """Collects gates batch by batch, as forward hooks see them; images come in the order of `labels`."""
 
     def __init__(self, labels: Tensor, classes: int, sample: Tensor) -> None:
         self.labels, self.classes, self.sample = labels, classes, sample
         self.statistics: dict[str, GateStatistics] = {}
         self.sampled: dict[str, Tensor] = {}
         self.seen: dict[str, int] = {}
-
-    @contextmanager
-    def attached(self, blocks: Mapping[str, SEBlock]) -> Iterator[None]:
-        handles = [
-            block.gate.register_forward_hook(lambda gate, _input, s, name=name: self.add(name, gate, s))
-            for name, block in blocks.items()
-        ]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def add(self, name: str, gate: nn.Module, s: Tensor) -> None:
         gates = s.detach() if s.dim() == 2 else s.detach().mean(dim=(2, 3))  # [N, C]
@@ -376,7 +365,14 @@ def override_gates(model: nn.Module, gates: Mapping[str, Override]) -> Iterator[
 
         return hook
 
-    handles = [blocks[name].gate.register_forward_hook(replacement(value)) for name, value in gates.items()]
+    with removed_after(blocks[name].gate.register_forward_hook(replacement(value)) for name, value in gates.items()):
+        yield
+
+
+@contextmanager
+def removed_after(hooks: Iterable[RemovableHandle]) -> Iterator[None]:
+    """Within the `with` the hooks are in place; after it, also after an error, they are gone."""
+    handles = list(hooks)
     try:
         yield
     finally:

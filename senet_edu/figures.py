@@ -30,7 +30,7 @@ def colours(things: Sized) -> tuple[str, ...]:
     return COLOURS[: len(things)]
 
 
-def show(figure: Figure, alt: str, width: int | None = None) -> None:
+def show(figure: Figure, alt: str) -> None:
     """Put a figure on the page as one HTML element that holds the picture and its description.
 
     JupyterLab, Colab and the book all keep it, and screen readers read it.
@@ -38,25 +38,23 @@ def show(figure: Figure, alt: str, width: int | None = None) -> None:
     Args:
         figure: a matplotlib figure.
         alt: what the figure shows, in words.
-        width: of the picture on the page, in pixels; by default as drawn.
 
     Raises:
         ValueError: no description.
     """
     from IPython.display import HTML, display
 
-    display(HTML(figure_html(figure, alt, width)))
+    display(HTML(figure_html(figure, alt)))
 
 
-def figure_html(figure: Figure, alt: str, width: int | None = None) -> str:
+def figure_html(figure: Figure, alt: str) -> str:
     """The HTML that `show` puts on the page."""
     if not alt.strip():
         raise ValueError("a figure needs a description: alt says what it shows")
     picture = base64.b64encode(png(figure)).decode()
-    size = f"width:{width}px;" if width else ""
     return (
         f'<figure style="margin:0"><img src="data:image/png;base64,{picture}" alt="{html.escape(alt)}" '
-        f'style="{size}max-width:100%;background:white"></figure>'
+        f'style="max-width:100%;background:white"></figure>'
     )
 
 
@@ -75,6 +73,21 @@ def canvas(rows: int = 1, columns: int = 1, size: tuple[float, float] = (9, 3), 
     axes = figure.subplots(rows, columns, **options)
     for axis in figure.axes:
         axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def panels(
+    blocks: Sequence[str], columns: int, height: float, xlabel: str, ylabel: str, **options: Any
+) -> tuple[Figure, Any]:
+    """A panel a block in rows of `columns`, `height` inches each, labelled at the left and below; the rest is empty."""
+    rows = -(-len(blocks) // columns)
+    figure, axes = canvas(rows, columns, (10, height * rows), squeeze=False, sharey=True, **options)
+    for axis in axes.flat[len(blocks) :]:
+        axis.set_axis_off()
+    for axis in axes[:, 0]:
+        axis.set_ylabel(ylabel)
+    for axis in axes[-1]:
+        axis.set_xlabel(xlabel)
     return figure, axes
 
 
@@ -155,9 +168,7 @@ def class_gates(
         spread: shade one standard deviation over the images of a class.
         channels: how many channels to sample.
     """
-    columns = 2
-    rows = -(-len(blocks) // columns)
-    figure, axes = canvas(rows, columns, (10, 2.5 * rows), squeeze=False, sharey=True)
+    figure, axes = panels(blocks, 2, 2.5, "sampled channel", "gate")
     for name, axis in zip(blocks, axes.flat, strict=False):
         gates = excitations[name]
         which = sampled_channels(gates.mean.shape[1], channels)
@@ -180,12 +191,6 @@ def class_gates(
         axis.set_title(f"{name}: {len(which)} of {gates.mean.shape[1]} channels", fontsize=10)
         axis.set_ylim(0, 1)
         axis.margins(x=0.01)
-    for axis in axes.flat[len(blocks) :]:
-        axis.set_axis_off()
-    for axis in axes[:, 0]:
-        axis.set_ylabel("gate")
-    for axis in axes[-1]:
-        axis.set_xlabel("sampled channel")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     return figure
 
@@ -208,9 +213,7 @@ def gate_map(excitations: Excitations, blocks: Sequence[str]) -> Figure:
 
 def gate_distributions(excitations: Excitations, blocks: Sequence[str]) -> Figure:
     """How often gates take each value: all images and channels of a block together, a panel a block."""
-    columns = 4
-    rows = -(-len(blocks) // columns)
-    figure, axes = canvas(rows, columns, (10, 2.1 * rows), squeeze=False, sharex=True, sharey=True)
+    figure, axes = panels(blocks, 4, 2.1, "gate", "gates, %", sharex=True)
     for name, axis in zip(blocks, axes.flat, strict=False):
         gates = excitations[name]
         counts = gates.histogram.sum((0, 1)).double()  # [BINS]
@@ -222,12 +225,6 @@ def gate_distributions(excitations: Excitations, blocks: Sequence[str]) -> Figur
         )
         axis.axvline(0.5, color=COLOURS[1], linewidth=1, linestyle="--")
         axis.set_title(name, fontsize=10)
-    for axis in axes.flat[len(blocks) :]:
-        axis.set_axis_off()
-    for axis in axes[:, 0]:
-        axis.set_ylabel("gates, %")
-    for axis in axes[-1]:
-        axis.set_xlabel("gate")
     return figure
 
 

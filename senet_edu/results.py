@@ -19,6 +19,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from senet_edu.excitations import Excitations
 from senet_edu.models import ResNet, create_model
 from senet_edu.training import Evaluation, Run, describe
 from senet_edu.training.checkpoint import write_atomically
@@ -279,14 +280,12 @@ def load_pretrained(model: nn.Module, config: dict[str, Any], wanted: bool | str
     )
 
 
-def load_excitations(name: str) -> Any:
-    """Shipped statistics of the gates of the network `name` over the test images, as `Excitations`.
+def load_excitations(name: str) -> Excitations:
+    """Shipped statistics of the gates of the network `name` over the test images.
 
     Raises:
         AssetError: there are none of that name.
     """
-    from senet_edu.excitations import Excitations
-
     path = EXCITATIONS / f"{name}.safetensors"
     if not path.exists():
         raise AssetError(f"no recorded excitations {name!r} in {EXCITATIONS}")

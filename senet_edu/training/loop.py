@@ -78,7 +78,7 @@ def fit(
         parameter_groups(model, recipe), lr=recipe.peak_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
     )
     run = Run(recipe, seed, precision, device.type, processes)
-    data = checksum(images, labels)
+    data = checksum(images, labels) if folder is not None else ""  # only a checkpoint needs it
     session = Session(run, model, optimizer, accelerator, folder, found, data, steps, share, progress)
     network = model
     try:
