@@ -306,10 +306,10 @@ download([sys.argv[1]], Path(sys.argv[2]), sys.argv[3], Patience(slow=0))
 
 def test_a_killed_process_leaves_a_part_that_the_next_continues(server: Server, target: Path) -> None:
     """SIGKILL in the middle, while a second process waits for its turn: the second takes over."""
-    url, host = server.add(rate=500_000)
+    url, host = server.add(rate=10_000)  # 100 s, so that the second starts while the first still fetches
     command = [sys.executable, "-c", FETCH, url, str(target), MD5]
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while _size(part_of(target)) < 50_000:
+    while _size(part_of(target)) < 10_000:
         assert first.poll() is None
         time.sleep(0.01)
     second = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -95,7 +95,7 @@ def fit(
 
                 rate = learning_rate(recipe, session.done / (recipe.epochs * steps))
                 for group in optimizer.param_groups:
-                    group["lr"] = rate
+                    group["lr"] = rate * group["multiple"]
                 logits = network(x)  # [share, classes]
                 loss = cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
                 accelerator.backward(loss)

@@ -26,8 +26,10 @@ class Recipe:
         peak_rate: highest learning rate of SGD with Nesterov momentum.
         momentum: of SGD.
         weight_decay: on every parameter outside the SE layers.
+        decay_norms: also on the gains and biases of BN and on the classifier's bias; False leaves these out.
         se_weight_decay: on W₁, W₂ and their biases. Zero by default: with decay at a high rate W₂ goes to zero, every
             gate to σ(0) = 0.5, and the BN before the block absorbs the constant (chapter 05).
+        se_rate: learning rate of the SE layers, as a multiple of the rest's.
         schedule: "one-cycle" rises and falls along half cosines, "triangular" along straight lines.
         warmup: share of all steps before the peak.
         label_smoothing: share of the target spread over all classes.
@@ -44,7 +46,9 @@ class Recipe:
     peak_rate: float = 0.2
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    decay_norms: bool = True
     se_weight_decay: float = 0.0
+    se_rate: float = 1.0
     schedule: Schedule = "triangular"
     warmup: float = 0.2
     label_smoothing: float = 0.05
@@ -61,7 +65,7 @@ class Recipe:
         for name in ("warmup", "label_smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: a share, 0 to 1")
-        for name in ("peak_rate", "momentum", "weight_decay", "se_weight_decay", "translate", "cutout"):
+        for name in ("peak_rate", "momentum", "weight_decay", "se_weight_decay", "se_rate", "translate", "cutout"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: not below 0")
 
@@ -79,13 +83,19 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Two groups for the optimiser: the SE layers with `se_weight_decay`, all else with `weight_decay`."""
+    """Groups for the optimiser: the SE layers, gains and biases outside them, and all other weights.
+
+    Each has its weight decay, and in "multiple" its learning rate over that of the schedule.
+    """
     se = [p for m in model.modules() if isinstance(m, SEBlock) for p in m.parameters()]
     in_se = {id(p) for p in se}
     rest = [p for p in model.parameters() if id(p) not in in_se]
+    gains = [p for p in rest if p.dim() == 1]
+    weights = [p for p in rest if p.dim() > 1]
     groups = [
-        {"params": rest, "weight_decay": recipe.weight_decay},
-        {"params": se, "weight_decay": recipe.se_weight_decay},
+        {"params": weights, "weight_decay": recipe.weight_decay, "multiple": 1.0},
+        {"params": gains, "weight_decay": recipe.weight_decay if recipe.decay_norms else 0.0, "multiple": 1.0},
+        {"params": se, "weight_decay": recipe.se_weight_decay, "multiple": recipe.se_rate},
     ]
     return [group for group in groups if group["params"]]
 
