@@ -122,6 +122,8 @@ def train(
     peak_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Outside the SE layers.")] = None,
     se_weight_decay: Annotated[float | None, typer.Option(help="On the SE layers.")] = None,
+    decay_norms: Annotated[bool | None, typer.Option(help="Weight decay also on gains and biases.")] = None,
+    se_rate: Annotated[float | None, typer.Option(help="Rate of the SE layers, as a multiple.")] = None,
     schedule: Annotated[str | None, typer.Option(help="triangular or one-cycle.")] = None,
     warmup: Annotated[float | None, typer.Option(help="Share of all steps before the peak rate.")] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
@@ -160,6 +162,8 @@ def train(
         "peak_rate": peak_rate,
         "weight_decay": weight_decay,
         "se_weight_decay": se_weight_decay,
+        "decay_norms": decay_norms,
+        "se_rate": se_rate,
         "schedule": schedule,
         "warmup": warmup,
         "label_smoothing": label_smoothing,
@@ -169,16 +173,20 @@ def train(
     recipe = dataclasses.replace(training.Recipe(), **{k: v for k, v in chosen.items() if v is not None})
     torch.manual_seed(seed)
     network = create_model(model, width=width, reduction=reduction, min_hidden=min_hidden)
-    run = training.fit(network, images, labels, recipe, seed=seed, folder=folder, precision=precision, cpu=cpu)  # type: ignore[arg-type]
-    # Score what is written, rounded to float16, so that the record is true of the weights beside it.
-    name = folder.resolve().name
-    weights, path = folder / "weights.safetensors", folder / "record.json"
-    checksum = results.save_weights(network, weights, {"record": name})
-    results.load_weights(network, weights, checksum)
-    evaluation = training.evaluate(network, *test, precision="no", cpu=cpu)
-    record = results.make_record(name, network.config, run, evaluation, source)
-    results.write_record(record | {"weights_sha256": checksum}, path)
-    typer.echo(f"{evaluation.accuracy:.2%} single view, {evaluation.flipped:.2%} with the mirror image; see {path}")
+    record = results.train_recorded(
+        folder,
+        network,
+        (images, labels),
+        test,
+        recipe,
+        config=network.config,
+        data=source,
+        seed=seed,
+        precision=precision,  # type: ignore[arg-type]
+        cpu=cpu,
+    )
+    accuracy, flipped = record["accuracy"], record["accuracy_flipped"]
+    typer.echo(f"{accuracy:.2%} single view, {flipped:.2%} with the mirror image; see {folder / 'record.json'}")
 
 
 @app.command()

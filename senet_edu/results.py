@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from senet_edu.excitations import Excitations
 from senet_edu.models import ResNet, create_model
-from senet_edu.training import Evaluation, Run, describe
+from senet_edu.training import Evaluation, Recipe, Run, describe, evaluate, fit
 from senet_edu.training.checkpoint import write_atomically
+from senet_edu.training.machine import Precision
 
 ASSETS = Path(str(files("senet_edu"))) / "assets"
 RECORDS, WEIGHTS, EXCITATIONS = ASSETS / "records", ASSETS / "weights", ASSETS / "excitations"
@@ -60,6 +61,42 @@ def make_record(name: str, model: dict[str, Any], run: Run, evaluation: Evaluati
     }
 
 
+def train_recorded(
+    folder: str | Path,
+    model: nn.Module,
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    recipe: Recipe,
+    *,
+    config: dict[str, Any],
+    data: str,
+    seed: int = 0,
+    precision: Precision | None = None,
+    cpu: bool = False,
+) -> dict[str, Any]:
+    """Train `model` in place, write its float16 weights and its record into `folder`, and return the record.
+
+    What is scored is what is written: weights rounded to float16, computed in float32.
+
+    Args:
+        folder: its name is the record's. A run there that was stopped goes on.
+        model: the network; its seed is that of `seed`, see `training.fit`.
+        train, test: uint8 images [n, C, H, W] and labels [n].
+        recipe, seed, precision, cpu: as in `training.fit`.
+        config, data: see `make_record`.
+    """
+    folder = Path(folder)
+    run = fit(model, *train, recipe, seed=seed, folder=folder, precision=precision, cpu=cpu)
+    name = folder.resolve().name
+    weights = folder / "weights.safetensors"
+    checksum = save_weights(model, weights, {"record": name})
+    load_weights(model, weights, checksum)
+    evaluation = evaluate(model, *test, precision="no", cpu=cpu)
+    record = make_record(name, config, run, evaluation, data) | {"weights_sha256": checksum}
+    write_record(record, folder / "record.json")
+    return record
+
+
 def circumstances(started: str) -> dict[str, Any]:
     """Where and when, as every record ends: the machine and its versions, the commit, begin and end (UTC, ISO 8601)."""
     return {
@@ -92,7 +129,7 @@ def compare(name: str, baseline: Sequence[str], changed: Sequence[str]) -> dict[
         raise ValueError("a spread needs at least two pairs of runs")
     pairs = [(load_record(b), load_record(c)) for b, c in zip(baseline, changed, strict=True)]
     for before, after in pairs:
-        if (before["seed"], before["recipe"], before["data"]) != (after["seed"], after["recipe"], after["data"]):
+        if any(before[key] != after[key] for key in ("seed", "data")) or recipe_of(before) != recipe_of(after):
             raise ValueError(f"{before['name']} and {after['name']} differ in seed, recipe or data")
     accuracies = [(before["accuracy"], after["accuracy"]) for before, after in pairs]
     differences = [100 * (after - before) for before, after in accuracies]
@@ -107,6 +144,11 @@ def compare(name: str, baseline: Sequence[str], changed: Sequence[str]) -> dict[
         "difference_points": statistics.mean(differences),
         "standard_error_points": statistics.stdev(differences) / len(differences) ** 0.5,
     }
+
+
+def recipe_of(record: dict[str, Any]) -> Recipe:
+    """The recipe of a record; a setting younger than the record stands at its default, which changed nothing."""
+    return Recipe(**record["recipe"])
 
 
 def commit() -> str:

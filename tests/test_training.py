@@ -112,25 +112,44 @@ def test_learning_rate_that_only_falls_or_rises(schedule, warmup, start, end):
 
 def test_se_layers_are_a_group_without_decay():
     model = create_model("se_resnet18", width=0.0625)
-    rest, se = parameter_groups(model, Recipe())
-    assert (rest["weight_decay"], se["weight_decay"]) == (5e-4, 0.0)
+    weights, gains, se = parameter_groups(model, Recipe())
+    assert (weights["weight_decay"], gains["weight_decay"], se["weight_decay"]) == (5e-4, 5e-4, 0.0)
     inside = {id(p) for key, p in model.named_parameters() if ".se." in key}
     assert {id(p) for p in se["params"]} == inside
     assert len(se["params"]) == 8 * 4
-    every = [id(p) for p in rest["params"] + se["params"]]
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert {id(p) for p in gains["params"]} == {id(p) for m in norms for p in m.parameters()} | {id(model.fc.bias)}
+    every = [id(p) for p in weights["params"] + gains["params"] + se["params"]]
     assert len(every) == len(set(every))
     assert set(every) == {id(p) for p in model.parameters()}
 
 
-def test_decay_of_the_se_layers_can_be_set():
-    groups = parameter_groups(network(), Recipe(weight_decay=0.1, se_weight_decay=0.2))
-    assert [g["weight_decay"] for g in groups] == [0.1, 0.2]
+def test_decay_and_rate_of_the_se_layers_can_be_set():
+    groups = parameter_groups(network(), Recipe(weight_decay=0.1, se_weight_decay=0.2, se_rate=3.0))
+    assert [g["weight_decay"] for g in groups] == [0.1, 0.1, 0.2]
+    assert [g["multiple"] for g in groups] == [1.0, 1.0, 3.0]
 
 
-def test_a_plain_network_has_one_group():
+def test_decay_of_gains_and_biases_can_be_left_out():
+    groups = parameter_groups(network(), Recipe(weight_decay=0.1, decay_norms=False))
+    assert [g["weight_decay"] for g in groups] == [0.1, 0.0, 0.0]
+
+
+def test_the_multiple_reaches_the_optimiser():
+    """With a rate of zero for them the SE layers stay where they began; all else moves."""
+    model = network()
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    images, labels = torch.randint(0, 256, (16, 3, 8, 8), dtype=torch.uint8), torch.arange(16) % 2
+    fit(model, images, labels, Recipe(epochs=1, batch_size=8, se_rate=0.0), **on_cpu)
+    for key, value in model.named_parameters():
+        assert torch.equal(value, before[key]) == (".se." in key), key
+
+
+def test_a_plain_network_has_no_group_of_se_layers():
     model = create_model("resnet18", width=0.0625)
-    (group,) = parameter_groups(model, Recipe())
-    assert {id(p) for p in group["params"]} == {id(p) for p in model.parameters()}
+    groups = parameter_groups(model, Recipe())
+    assert len(groups) == 2
+    assert {id(p) for group in groups for p in group["params"]} == {id(p) for p in model.parameters()}
     assert len(parameter_groups(SEBlock(8, 2), Recipe())) == 1
 
 

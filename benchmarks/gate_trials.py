@@ -1,0 +1,116 @@
+"""What makes the gates move? Quarter-width SE-ResNet-18, one thing changed at a time, several seeds.
+
+    python benchmarks/gate_trials.py base:0 base:1 decayed:0 …      # NAME:SEED; writes runs/trials/NAME-seedSEED/
+
+A trial that is done is left alone, one that was stopped goes on. Each writes a record: accuracy, and for every block
+how far a gate moves over the test images and what is left of the norms of W₁ and W₂. Two trials at once, each with
+OMP_NUM_THREADS=1, are the best use of two cores. `senet_edu.results` has the records of the last run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import senet_edu as se
+from senet_edu import results
+from senet_edu.blocks import SEBlock
+from senet_edu.data import CIFAR10_CLASSES, cifar10_source
+from senet_edu.models import se_blocks
+
+NETWORK = {"name": "se_resnet18", "width": 0.25, "reduction": 16, "min_hidden": 4}
+OUT = Path("runs/trials")
+
+
+def torch_init(block: SEBlock) -> None:
+    """PyTorch's own start: W₁ and W₂ 2.4 and 1.7 times smaller than ours, and biases that are not zero."""
+    block.fc1.reset_parameters()
+    block.fc2.reset_parameters()
+
+
+def normalise_z(block: SEBlock) -> None:
+    """Give each channel of z mean 0 and variance 1 over the batch before W₁ sees it."""
+    pool, block.norm = block.pool, nn.BatchNorm1d(block.channels, affine=False)
+    block.pool = lambda u: block.norm(pool(u))  # type: ignore[method-assign]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """What differs from the base: arguments of `create_model`, settings of the recipe, a change to each block."""
+
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+    recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
+    change: Callable[[SEBlock], None] | None = None
+
+
+TRIALS = {
+    "base": Trial(),
+    "plain": Trial(model={"name": "resnet18"}),
+    "decayed": Trial(recipe={"se_weight_decay": 5e-4}),
+    "undecayed-norms": Trial(recipe={"decay_norms": False}),
+    "light-decay": Trial(recipe={"weight_decay": 2e-4}),
+    "fast-gates": Trial(recipe={"se_rate": 4.0}),
+    "slow-gates": Trial(recipe={"se_rate": 0.25}),
+    "torch-init": Trial(change=torch_init),
+    "normalised-z": Trial(change=normalise_z),
+    "no-bias": Trial(model={"bias": False}),
+    "no-floor": Trial(model={"min_hidden": 1}),
+    "r2": Trial(model={"reduction": 2}),
+    "r4": Trial(model={"reduction": 4}),
+    "r8": Trial(model={"reduction": 8}),
+    "long": Trial(recipe={"epochs": 16}),
+    "half-width": Trial(model={"width": 0.5}),
+}
+
+
+def run(name: str, seed: int) -> None:
+    """One trial, from its network to its record."""
+    trial, folder = TRIALS[name], OUT / f"{name}-seed{seed}"
+    path = folder / "record.json"
+    if path.exists() and "trial" in json.loads(path.read_text()):
+        return
+    torch.manual_seed(seed)
+    model = se.create_model(**NETWORK | trial.model)
+    blocks = se_blocks(model)
+    for block in blocks.values():
+        if trial.change is not None:
+            trial.change(block)
+    norms = {k: (b.fc1.weight.norm().item(), b.fc2.weight.norm().item()) for k, b in blocks.items()}
+
+    test = se.load_cifar10(split="test")
+    record = results.train_recorded(
+        folder,
+        model,
+        se.load_cifar10(split="train"),
+        test,
+        dataclasses.replace(se.Recipe(), **trial.recipe),
+        config=model.config,
+        data=cifar10_source().description,
+        seed=seed,
+    )
+    record["trial"] = name
+    if blocks:
+        found = se.record_excitations(model, *test, classes=CIFAR10_CLASSES, precision="no")
+        for row in found.summary():
+            block = blocks[str(row["block"])]
+            w1, w2 = norms[block.name]
+            row["w1_norm_kept"] = block.fc1.weight.norm().item() / w1
+            row["w2_norm_kept"] = block.fc2.weight.norm().item() / w2
+            record[block.name] = {key: row[key] for key in row if key != "block"}
+        found.save(folder / "excitations.safetensors")
+    results.write_record(record, path)
+    moved = " ".join(f"{record[k]['movement']:.3f}" for k in blocks)
+    print(f"{name:16} seed {seed}  {record['accuracy']:.2%}  movement {moved}", flush=True)
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        trial_name, _, trial_seed = argument.partition(":")
+        run(trial_name, int(trial_seed or 0))
