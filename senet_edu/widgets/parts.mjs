@@ -29,15 +29,15 @@ function input(type, attributes = {}) {
 /** A slider over a list of values. `name(value)` is what is written and read out. */
 export function slider(label, values, name, onChange) {
   const range = input("range", { min: 0, max: values.length - 1, step: 1, "aria-label": label });
-  const output = element("output");
+  const said = element("span", { class: "said", "aria-hidden": "true" });
   const ticks = element("span", { class: "ticks", "aria-hidden": "true" }, ...values.map((v) => element("span", {}, `${v}`)));
   range.addEventListener("input", () => onChange(values[Number(range.value)]));
   return {
-    root: element("label", { class: "slider" }, label, element("span", {}, range, ticks), output),
+    root: element("label", { class: "slider" }, label, element("span", {}, range, ticks), said),
     show(value) {
       range.value = values.indexOf(value);
       range.setAttribute("aria-valuetext", name(value));
-      output.textContent = name(value);
+      said.textContent = name(value);
     },
   };
 }
