@@ -28,6 +28,7 @@ import sweeps
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from senet_edu.course import run_chapter
+from senet_edu.widgets import ReductionExplorer
 from senet_edu.widgets.reduction import Sweep, load_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +36,7 @@ STATIC = ROOT / "book" / "_static" / "widgets"
 SHOTS = os.environ.get("SENET_EDU_SHOTS")  # a folder for pictures of the pages, for people to look at
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 
-CHAPTER = """
+CHAPTER = """\
 # %%
 import json
 from pathlib import Path
@@ -108,6 +109,13 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     assert wrong == []
 
 
+def explorer_on(page: Page) -> Locator:
+    """The explorer, once it is drawn."""
+    explorer = page.locator(".senet-explorer")
+    expect(explorer.get_by_role("status")).to_contain_text("r = ", timeout=30_000)
+    return explorer
+
+
 def shot(page: Page, name: str) -> None:
     if SHOTS:
         page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
@@ -137,7 +145,6 @@ def assert_shows(explorer: Locator, sweep: Sweep, reduction: int, block: str, ch
     expect(explorer.get_by_role("status")).to_have_text(sweep.sentence(reduction, block))
     assert said(explorer) == {
         "channels C": str(gates.shape[1]),
-        "reduction ratio r": str(reduction),
         "hidden width": str(row["hidden"][block]),
         "weights in this block": f"{row['se_weights_per_block'][block]:,}",
         "weights in all SE blocks": f"{row['se_weights']:,}",
@@ -191,7 +198,7 @@ def exported(chapter: Path) -> Iterator[str]:
 
 def test_page_without_a_kernel_moves_by_keyboard(open_page, exported: str, sweep: Sweep) -> None:
     page = open_page(f"{exported}/light.html")
-    explorer = page.locator(".senet-explorer")
+    explorer = explorer_on(page)
     chosen = sweep.first_classes
     assert_shows(explorer, sweep, 16, "SE_5_2", chosen)
     shot(page, "light")
@@ -209,7 +216,7 @@ def test_page_without_a_kernel_moves_by_keyboard(open_page, exported: str, sweep
 
 def test_page_without_a_kernel_answers_the_mouse_with_the_recorded_numbers(open_page, exported, sweep: Sweep) -> None:
     page = open_page(f"{exported}/light.html")
-    explorer = page.locator(".senet-explorer")
+    explorer = explorer_on(page)
     box = explorer.get_by_role("slider").bounding_box()
     for i, reduction in enumerate(sweep.reductions):
         page.mouse.click(box["x"] + 8 + i * (box["width"] - 16) / 3, box["y"] + box["height"] / 2)
@@ -221,7 +228,7 @@ def test_page_without_a_kernel_answers_the_mouse_with_the_recorded_numbers(open_
 def test_as_many_classes_as_colours(open_page, exported: str, sweep: Sweep) -> None:
     """Each keeps its colour while others come and go, and the seventh waits."""
     page = open_page(f"{exported}/light.html")
-    explorer = page.locator(".senet-explorer")
+    explorer = explorer_on(page)
     boxes = {name: explorer.get_by_role("checkbox", name=name) for name in sweep.classes}
 
     def colours() -> dict[str, str]:
@@ -242,7 +249,7 @@ def test_as_many_classes_as_colours(open_page, exported: str, sweep: Sweep) -> N
 
 def test_table_says_what_the_picture_shows(open_page, exported: str, sweep: Sweep) -> None:
     page = open_page(f"{exported}/light.html")
-    explorer = page.locator(".senet-explorer")
+    explorer = explorer_on(page)
     keyboard(page, explorer.locator("summary"), "Enter")
     keyboard(page, explorer.get_by_role("slider"), "ArrowLeft")
     rows = explorer.locator("tr").evaluate_all("r => r.map(e => [...e.children].map(c => c.innerText))")
@@ -260,7 +267,7 @@ def test_table_says_what_the_picture_shows(open_page, exported: str, sweep: Swee
 def test_redraw_within_a_frame(open_page, exported: str) -> None:
     """From the slider's event to a page laid out anew, median of all moves, the table closed: under 16 ms."""
     page = open_page(f"{exported}/light.html")
-    page.locator(".senet-explorer").wait_for()
+    explorer_on(page)
     milliseconds = page.evaluate("""() => {
         const range = document.querySelector(".senet-explorer input[type=range]");
         return [...Array(40)].map((_, i) => {
@@ -274,11 +281,45 @@ def test_redraw_within_a_frame(open_page, exported: str) -> None:
     assert milliseconds[20] < 16, milliseconds
 
 
+TWO = """async ([esm, state]) => {
+    const { default: widget } = await import(URL.createObjectURL(new Blob([esm], { type: "text/javascript" })));
+    window.listeners = [0, 1].map(() => new Set());
+    window.stops = window.listeners.map((heard) => {
+        const now = { ...state, gates: new DataView(Uint8Array.from(state.gates).buffer) };
+        const set = (name, value) => {
+            now[name] = value;
+            heard.forEach((one) => one.event === `change:${name}` && one.f());
+        };
+        const on = (event, f) => heard.add({ event, f });
+        const off = (event, f) => heard.forEach((one) => one.event === event && one.f === f && heard.delete(one));
+        const el = document.body.appendChild(document.createElement("div"));
+        return widget.render({ model: { get: (name) => now[name], set, save_changes() {}, on, off }, el });
+    });
+}"""
+
+
+def test_two_on_a_page_leave_each_other_alone(open_page, exported: str, chapter: Path, sweep: Sweep) -> None:
+    """Each has its own state and its own radio buttons, and stops listening when its view is taken away."""
+    page = open_page(f"{exported}/widgets/paths.js")  # any page without a widget
+    record = json.loads((chapter / "record.json").read_text(encoding="utf-8"))
+    widget = ReductionExplorer(record, chapter / "gates.safetensors")
+    state = widget.get_state()
+    page.evaluate(TWO, [state["_esm"], state | {"gates": list(widget.gates), "layout": None}])
+    first, second = page.locator(".senet-explorer").all()
+    first.get_by_role("radio", name="SE_2_1").click()
+    keyboard(page, second.get_by_role("slider"), "ArrowLeft")
+    assert_shows(first, sweep, 16, "SE_2_1", sweep.first_classes)
+    assert_shows(second, sweep, 8, "SE_5_2", sweep.first_classes)
+    assert first.get_by_role("radio", name="SE_2_1").is_checked()
+    assert second.get_by_role("radio", name="SE_5_2").is_checked()
+    assert page.evaluate("listeners.map((heard) => heard.size)") == [3, 3]
+    assert page.evaluate("(stops[0](), listeners.map((heard) => heard.size))") == [0, 3]
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_narrow_page_does_not_run_over_and_can_be_read(open_page, exported: str, theme: str) -> None:
     page = open_page(f"{exported}/{theme}.html", width=375, height=800)
-    explorer = page.locator(".senet-explorer")
-    expect(explorer.get_by_role("status")).to_contain_text("SE_5_2, r = 16")
+    explorer = explorer_on(page)
     explorer.locator("summary").click()
     shot(page, f"{theme}-375")
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
@@ -369,7 +410,7 @@ def test_jupyterlab_moves_by_keyboard(open_page, lab: str, sweep: Sweep) -> None
     page.locator(".jp-Notebook .jp-Cell").first.wait_for()
     page.locator("#jupyterlab-splash").wait_for(state="detached")
     page.evaluate(RUN_ALL)
-    explorer = page.locator(".senet-explorer")
+    explorer = explorer_on(page)
     slider = explorer.get_by_role("slider", name="reduction ratio r")
     chosen = sweep.first_classes
     assert_shows(explorer, sweep, 16, "SE_5_2", chosen)

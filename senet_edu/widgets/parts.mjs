@@ -70,7 +70,7 @@ export function checkboxes(label, values, onChange, ...more) {
       boxes.forEach((box, i) => {
         box.checked = box.value in colours;
         box.disabled = full && !box.checked;
-        swatches[i].style.background = colours[box.value] ?? "transparent";
+        swatches[i].style.background = colours[box.value] ?? "";
       });
     },
   };

@@ -202,7 +202,9 @@ def reduction_sliders(record: Mapping[str, Any] | None = None, gates: str | Path
     sweep = load_sweep(record, gates)
     reduction = ipywidgets.SelectionSlider(options=sweep.reductions, value=sweep.reductions[-1], description="r")
     block = ipywidgets.SelectionSlider(options=sweep.blocks, value=sweep.blocks[-1], description="block")
-    chosen = ipywidgets.SelectMultiple(options=sweep.classes, value=sweep.first_classes, description="classes")
+    chosen = ipywidgets.SelectMultiple(
+        options=sweep.classes, value=sweep.first_classes, rows=len(sweep.classes), description="classes"
+    )
 
     def draw(reduction: int, block: str, chosen: tuple[str, ...]) -> None:
         print(sentence := sweep.sentence(reduction, block))
