@@ -52,7 +52,7 @@ if "google.colab" in sys.modules:
 # The idea went far at once. Networks with SE blocks won the ImageNet classification contest of 2017 with 2.251 % top-5 error on the test set; the year before it was 2.991 %. (*Top-5 error*: the share of images whose class is not among the network's five first guesses.) One note dates the paper to CVPR 2017; the contest was in 2017, the paper came to CVPR in 2018. Later networks, such as MobileNetV3, have SE blocks built in.
 
 # %% [markdown]
-# Here is the difference as a picture. The photograph shows Grace Hopper, who had the first compiler written (official US Navy portrait, 1984, public domain). It has three channels: red, green and blue.
+# Here is the difference as a picture. The photograph shows Grace Hopper, who wrote one of the first compilers (official US Navy portrait, 1984, public domain; it comes with matplotlib). It has three channels: red, green and blue.
 
 # %% tags=["nbval-check-output"]
 import numpy as np
@@ -391,11 +391,11 @@ print("weights:", weights)
 #
 # $$d = b + \frac{1}{HW} \sum_p f(\text{patch}_p)$$
 #
-# What $f$ is does not matter; all three convolutions, their normalisation (once training is over) and the ReLUs are in it. No patch touches both frame and motif. So the patches fall into those that touch the frame, those that touch the motif, and the rest, and $d$ falls into three sums:
+# ($b$ is the bias of the last layer.) What $f$ is does not matter; all three convolutions, their normalisation (once training is over) and the ReLUs are in it. No patch touches both frame and motif. So the patches fall into those that touch the frame, those that touch the motif, and the rest, and $d$ falls into three sums:
 #
-# $$d(\text{frame}, \text{motif}) = A(\text{frame}) + B(\text{motif}) + \text{rest}$$
+# $$d(\text{frame}, \text{motif}) = \alpha(\text{frame}) + \beta(\text{motif}) + \text{rest}$$
 #
-# Now take two frames, two motifs and one background, and write $R$, $B$ for red and blue, $h$, $v$ for horizontal and vertical. Whatever $A$ and $B$ are, both sides of this add up the same six terms:
+# Now take two frames, two motifs and one background, and write $R$, $B$ for red and blue, $h$, $v$ for horizontal and vertical. Whatever $\alpha$ and $\beta$ are, both sides of this add up the same six terms:
 #
 # $$d(R, h) + d(B, v) = d(R, v) + d(B, h)$$
 #
@@ -487,7 +487,7 @@ assert total > 1 and right == 4  # SE, the last
 #
 # <details><summary>What we found</summary>
 #
-# Plain and NoSqueeze: parallel. The frame moves both curves by the same $A$; they differ by $B(h) - B(v)$, whatever the frame. And both stay close to 0 (each panel has a scale of its own). SE: they cross. Under a blue frame horizontal bars speak for class 1, under a red frame vertical ones.
+# Plain and NoSqueeze: parallel. The frame moves both curves by the same $\alpha$; they differ by $\beta(h) - \beta(v)$, whatever the frame. And both stay close to 0 (each panel has a scale of its own). SE: they cross. Under a blue frame horizontal bars speak for class 1, under a red frame vertical ones.
 #
 # </details>
 
@@ -525,7 +525,7 @@ figures.show(
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the gates did
 #
-# The SE block's 16 gates are computed from the means of its 16 maps, which come from the whole picture. First, are they a function of the frame's colour? We keep the bars and the rest of the pictures, colour the frame as before, and draw the four gates that move most.
+# The SE block's 16 gates are computed from the means of its 16 maps, which come from the whole picture. (One note says that the squeeze finds how the channels relate. It does not: each mean is of one channel. The two layers after it relate them.) First, are they a function of the frame's colour? We keep the bars and the rest of the pictures, colour the frame as before, and draw the four gates that move most.
 
 
 # %%
