@@ -3,6 +3,7 @@
 `verdicts` has the machinery, the other modules the exercises of one chapter each.
 """
 
+from senet_edu.checks.chapter01 import colour_gates, convolution, receptive_field
 from senet_edu.checks.chapter02 import excite, gate_gradient, squeeze
 from senet_edu.checks.chapter02_block import se_block
 from senet_edu.checks.chapter05 import paired_difference, parameter_groups, triangle
@@ -12,11 +13,14 @@ from senet_edu.checks.verdicts import Verdict
 __all__ = [
     "Verdict",
     "class_means",
+    "colour_gates",
+    "convolution",
     "excite",
     "gate_gradient",
     "openers",
     "paired_difference",
     "parameter_groups",
+    "receptive_field",
     "se_block",
     "specificity",
     "squeeze",
