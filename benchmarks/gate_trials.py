@@ -2,6 +2,8 @@
 
     python benchmarks/gate_trials.py base:0 base:1 decayed:0 …      # NAME:SEED; writes runs/trials/NAME-seedSEED/
 
+    python benchmarks/gate_trials.py ship                           # copies the records into the package
+
 A trial that is done is left alone, one that was stopped goes on. Each writes a record: accuracy, and for every block
 how far a gate moves over the test images and what is left of the norms of W₁ and W₂. Two trials at once, each with
 OMP_NUM_THREADS=1, are the best use of two cores. `senet_edu.results` has the records of the last run.
@@ -53,9 +55,11 @@ class Trial:
 TRIALS = {
     "base": Trial(),
     "plain": Trial(model={"name": "resnet18"}),
-    "decayed": Trial(recipe={"se_weight_decay": 5e-4}),
-    "undecayed-norms": Trial(recipe={"decay_norms": False}),
-    "light-decay": Trial(recipe={"weight_decay": 2e-4}),
+    "se-decayed": Trial(recipe={"se_weight_decay": 5e-4}),
+    "norms-decayed": Trial(recipe={"decay_norms": True}),
+    "all-decayed": Trial(recipe={"se_weight_decay": 5e-4, "decay_norms": True}),
+    "norms-decayed-light": Trial(recipe={"decay_norms": True, "weight_decay": 2e-4}),
+    "light": Trial(recipe={"weight_decay": 2e-4}),
     "fast-gates": Trial(recipe={"se_rate": 4.0}),
     "slow-gates": Trial(recipe={"se_rate": 0.25}),
     "torch-init": Trial(change=torch_init),
@@ -70,47 +74,68 @@ TRIALS = {
 }
 
 
+def build(trial: Trial, seed: int) -> nn.Module:
+    """The network of a trial before training."""
+    torch.manual_seed(seed)
+    model = se.create_model(**NETWORK | trial.model)
+    if trial.change is not None:
+        for block in se_blocks(model).values():
+            trial.change(block)
+    return model
+
+
 def run(name: str, seed: int) -> None:
     """One trial, from its network to its record."""
     trial, folder = TRIALS[name], OUT / f"{name}-seed{seed}"
     path = folder / "record.json"
     if path.exists() and "trial" in json.loads(path.read_text()):
         return
-    torch.manual_seed(seed)
-    model = se.create_model(**NETWORK | trial.model)
-    blocks = se_blocks(model)
-    for block in blocks.values():
-        if trial.change is not None:
-            trial.change(block)
-    norms = {k: (b.fc1.weight.norm().item(), b.fc2.weight.norm().item()) for k, b in blocks.items()}
-
-    test = se.load_cifar10(split="test")
+    model = build(trial, seed)
     record = results.train_recorded(
         folder,
         model,
         se.load_cifar10(split="train"),
-        test,
+        se.load_cifar10(split="test"),
         dataclasses.replace(se.Recipe(), **trial.recipe),
         config=model.config,
         data=cifar10_source().description,
         seed=seed,
     )
-    record["trial"] = name
+    measure(name, model, record, folder)
+
+
+def measure(name: str, model: nn.Module, record: dict[str, Any], folder: Path) -> None:
+    """Add to a trained network's record what its gates do and what is left of their weights."""
+    record |= {"name": f"trials/{folder.name}", "trial": name}
+    blocks, fresh = se_blocks(model), se_blocks(build(TRIALS[name], record["seed"]))
     if blocks:
-        found = se.record_excitations(model, *test, classes=CIFAR10_CLASSES, precision="no")
+        found = se.record_excitations(model, *se.load_cifar10(split="test"), classes=CIFAR10_CLASSES, precision="no")
         for row in found.summary():
-            block = blocks[str(row["block"])]
-            w1, w2 = norms[block.name]
-            row["w1_norm_kept"] = block.fc1.weight.norm().item() / w1
-            row["w2_norm_kept"] = block.fc2.weight.norm().item() / w2
+            block, before = blocks[str(row["block"])], fresh[str(row["block"])]
+            row["w1_norm_kept"] = (block.fc1.weight.norm() / before.fc1.weight.norm()).item()
+            row["w2_norm_kept"] = (block.fc2.weight.norm() / before.fc2.weight.norm()).item()
             record[block.name] = {key: row[key] for key in row if key != "block"}
         found.save(folder / "excitations.safetensors")
-    results.write_record(record, path)
+    results.write_record(record, folder / "record.json")
     moved = " ".join(f"{record[k]['movement']:.3f}" for k in blocks)
-    print(f"{name:16} seed {seed}  {record['accuracy']:.2%}  movement {moved}", flush=True)
+    print(f"{name:16} seed {record['seed']}  {record['accuracy']:.2%}  movement {moved}", flush=True)
+
+
+def ship() -> None:
+    """Copy the records of all finished trials into the package, and write their summary beside them."""
+    records = []
+    for path in sorted(OUT.glob("*/record.json")):
+        record = json.loads(path.read_text())
+        if "trial" in record:
+            records.append(record)
+            results.write_record(record, results.RECORDS / f"{record['name']}.json")
+    results.write_record(results.summarise_trials("gate-trials", "base", records), results.RECORDS / "gate-trials.json")
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["ship"]:
+        ship()
+        sys.exit()
     for argument in sys.argv[1:]:
         trial_name, _, trial_seed = argument.partition(":")
         run(trial_name, int(trial_seed or 0))

@@ -116,7 +116,15 @@ figures.show(
 )
 
 # %% [markdown]
-# How far open are gates at all? All gates of a block, over all images and channels, in one histogram:
+# How far open are gates at all? All gates of a block, over all images and channels, in one histogram.
+#
+# > **Before you run the next cell:** where will the gates of the first block gather: near 0.5, near the ends, or anywhere between? And those of the last?
+#
+# <details><summary>What we found</summary>
+#
+# Those of SE_2_1 lie between, typically 0.14<!-- record: se_resnet18-quarter-gates.SE_2_1.distance --> from 0.5, and each keeps nearly its place: it moves by 0.08<!-- record: se_resnet18-quarter-gates.SE_2_1.movement -->. So a wide histogram need not mean that gates move: it may be the channels that differ. In SE_5_2 the gates do move, by 0.24<!-- record: se_resnet18-quarter-gates.SE_5_2.movement -->, and 27 %<!-- record: se_resnet18-quarter-gates.SE_5_2.above --> of them are above 0.9.
+#
+# </details>
 
 # %% tags=["nbval-ignore-output"]
 figures.show(
@@ -195,6 +203,14 @@ checks.class_means(my_class_means)
 # **Distance from 0.5**: $\sqrt{\frac{1}{n}\sum_i (s_i - 0.5)^2}$. A dead gate stands at $\sigma(0) = 0.5$.
 #
 # The table has the mean of each over the channels of a block.
+#
+# > **Before you run the next two cells:** which of movement and specificity will rise from the first block to the last, and will it rise at every step?
+#
+# <details><summary>What we found</summary>
+#
+# Both, but neither at every step. Movement is smallest in the middle, 0.046<!-- record: se_resnet18-quarter-gates.SE_3_2.movement --> at SE_3_2, and largest at the end, 0.24<!-- record: se_resnet18-quarter-gates.SE_5_2.movement -->.
+#
+# </details>
 
 # %% tags=["nbval-check-output"]
 print("block     C   mean  movement  specificity  <0.1  >0.9  from 0.5")

@@ -19,6 +19,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from senet_edu.data import CIFAR10_CLASSES
 from senet_edu.excitations import Excitations
 from senet_edu.models import ResNet, create_model
 from senet_edu.training import Evaluation, Recipe, Run, describe, evaluate, fit
@@ -129,7 +130,7 @@ def compare(name: str, baseline: Sequence[str], changed: Sequence[str]) -> dict[
         raise ValueError("a spread needs at least two pairs of runs")
     pairs = [(load_record(b), load_record(c)) for b, c in zip(baseline, changed, strict=True)]
     for before, after in pairs:
-        if any(before[key] != after[key] for key in ("seed", "data")) or recipe_of(before) != recipe_of(after):
+        if any(before[key] != after[key] for key in ("seed", "recipe", "data")):
             raise ValueError(f"{before['name']} and {after['name']} differ in seed, recipe or data")
     accuracies = [(before["accuracy"], after["accuracy"]) for before, after in pairs]
     differences = [100 * (after - before) for before, after in accuracies]
@@ -146,9 +147,45 @@ def compare(name: str, baseline: Sequence[str], changed: Sequence[str]) -> dict[
     }
 
 
-def recipe_of(record: dict[str, Any]) -> Recipe:
-    """The recipe of a record; a setting younger than the record stands at its default, which changed nothing."""
-    return Recipe(**record["recipe"])
+def summarise_trials(name: str, baseline: str, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Trials of several seeds each beside those of the baseline: accuracy, and what became of the gates.
+
+    Args:
+        name: of the summary.
+        baseline: the trial that the others are compared with, seed by seed.
+        records: of single runs, each with its "trial", "seed" and "accuracy", and for each block its "movement",
+            "specificity", and what is left of the norms of W₁ and W₂ ("w1_norm_kept", "w2_norm_kept").
+
+    Returns:
+        Per trial: seeds; mean and standard deviation of the accuracy (shares); mean and standard error of its
+        difference from the baseline over common seeds (points; None with fewer than two); per block the mean over
+        seeds of movement and specificity; the least movement and the least norm kept of any block and seed.
+    """
+    runs: dict[str, dict[int, dict[str, Any]]] = {}
+    for record in sorted(records, key=lambda r: (r["trial"] != baseline, r["trial"], r["seed"])):
+        runs.setdefault(record["trial"], {})[record["seed"]] = record
+    summary: dict[str, Any] = {"name": name, "baseline": baseline, "trials": {}}
+    for trial, by_seed in runs.items():
+        accuracies = [record["accuracy"] for record in by_seed.values()]
+        common = sorted(by_seed.keys() & runs[baseline].keys()) if trial != baseline else []
+        points = [100 * (by_seed[seed]["accuracy"] - runs[baseline][seed]["accuracy"]) for seed in common]
+        enough = len(points) > 1
+        row: dict[str, Any] = {
+            "seeds": sorted(by_seed),
+            "accuracy": statistics.mean(accuracies),
+            "accuracy_sd": statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+            "difference_points": statistics.mean(points) if enough else None,
+            "standard_error_points": statistics.stdev(points) / len(points) ** 0.5 if enough else None,
+        }
+        blocks = [key for key in next(iter(by_seed.values())) if key.startswith("SE_")]
+        for measure in ("movement", "specificity"):
+            row[measure] = {b: statistics.mean(record[b][measure] for record in by_seed.values()) for b in blocks}
+        if blocks:
+            each = [record[b] for record in by_seed.values() for b in blocks]
+            row["least_movement"] = min(block["movement"] for block in each)
+            row["least_norm_kept"] = min(min(block["w1_norm_kept"], block["w2_norm_kept"]) for block in each)
+        summary["trials"][trial] = row
+    return summary
 
 
 def commit() -> str:
@@ -175,8 +212,8 @@ def write_record(record: dict[str, Any], path: str | Path) -> None:
 
 
 def list_records() -> list[str]:
-    """Names of the records that the package ships."""
-    return sorted(path.stem for path in RECORDS.glob("*.json"))
+    """Names of the records that the package ships; those of trials begin with the name of their folder."""
+    return sorted(path.relative_to(RECORDS).with_suffix("").as_posix() for path in RECORDS.rglob("*.json"))
 
 
 def load_record(name: str) -> dict[str, Any]:
@@ -256,6 +293,33 @@ def sha256(path: Path) -> str:
 def list_weights() -> list[str]:
     """Names of the weights that the package ships; each has a record of the same name."""
     return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+
+
+def model_card(name: str) -> str:
+    """What a reader of shipped weights should know, in Markdown, from their record."""
+    record = load_record(name)
+    machine, model, recipe = record["machine"], record["model"], record["recipe"]
+    image = "the mirror image's logits added"
+    per_class = zip(record.get("classes", CIFAR10_CLASSES), record["accuracy_per_class"], strict=True)
+    return f"""# {name}
+
+- **Network:** {settings_in_words(model)}
+- **Weights:** float16 safetensors, SHA-256 `{record["weights_sha256"]}`
+- **Trained and scored on:** {record["data"]}
+- **Accuracy on the 10,000 test images:** {record["accuracy"]:.2%} single view, {record["accuracy_flipped"]:.2%} with \
+{image}. By class: {", ".join(f"{k} {a:.1%}" for k, a in per_class)}.
+- **Recipe:** {settings_in_words(recipe)}; SGD with Nesterov momentum. Seed {record["seed"]}.
+- **Hardware:** {machine["processor"]}, accelerator: {machine["accelerator"]}; {record["device"]}, precision \
+{record["precision"]}, {record["processes"]} process(es), {record["seconds"] / 60:.0f} minutes; torch {machine["torch"]}
+- **Run:** {record["started"]} to {record["finished"]}, commit `{record["commit"]}`
+- **Licence:** MIT, as the code. The images are CIFAR-10 (Krizhevsky, 2009).
+- **Limits:** made to study SE blocks and to teach with. It knows ten classes at 32×32 pixels, says one of them of any \
+picture, and its logits are not calibrated. One seed: another gives another network.
+"""
+
+
+def settings_in_words(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in settings.items())
 
 
 def load_network(name: str) -> ResNet:

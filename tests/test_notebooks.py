@@ -17,7 +17,7 @@ from senet_edu import checks, results
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = sorted((ROOT / "notebooks").glob("*.py"))
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
-CHAPTERS = [path for path in TEXTS if path.stem != "00_start"]
+CHAPTERS = [path for path in TEXTS if path.stem not in ("00_start", "C_words_and_symbols")]
 
 by_name = pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
 by_chapter = pytest.mark.parametrize("text", CHAPTERS, ids=lambda path: path.stem)
@@ -76,6 +76,27 @@ def test_badges_point_at_this_notebook_in_this_repository(text: Path) -> None:
 def test_links_between_chapters_resolve(text: Path) -> None:
     for target in re.findall(r"\]\(([\w/]+\.ipynb)", prose(text)):
         assert (text.parent / target).exists(), target
+
+
+def test_each_error_of_the_notes_is_shown_where_the_list_says() -> None:
+    """A phrase of each row of the list must stand in the chapter that the row links to."""
+    phrases = {
+        r"\frac{1}{H \cdot C}": "divides by $H \\times C$",
+        "F.avg_pool2d(out": "F.avg_pool2d(u, u.size(2))",
+        "`F.sigmoid`": "One note writes `F.sigmoid`",
+        "without commas": "with the commas missing",
+        "$r = 16$ is best": "r = 16",
+        "the last stage saturates": "The last stage saturates",
+    }
+    page = prose(ROOT / "notebooks" / "C_words_and_symbols.py")
+    rows = [row for row in page.partition("## Errors in the notes")[2].splitlines() if row.startswith("|")][2:]
+    shown = [row for row in rows if ".ipynb" in row]
+    assert len(shown) == len(phrases)
+    assert all("to come" in row for row in rows if row not in shown)
+    for row in shown:
+        (phrase,) = [said for key, said in phrases.items() if key in row]
+        chapter = re.search(r"\(([\w]+)\.ipynb\)", row)[1]
+        assert phrase in (ROOT / "notebooks" / f"{chapter}.py").read_text(encoding="utf-8"), (chapter, phrase)
 
 
 @by_name

@@ -113,7 +113,7 @@ def test_learning_rate_that_only_falls_or_rises(schedule, warmup, start, end):
 def test_se_layers_are_a_group_without_decay():
     model = create_model("se_resnet18", width=0.0625)
     weights, gains, se = parameter_groups(model, Recipe())
-    assert (weights["weight_decay"], gains["weight_decay"], se["weight_decay"]) == (5e-4, 5e-4, 0.0)
+    assert (weights["weight_decay"], gains["weight_decay"], se["weight_decay"]) == (5e-4, 0.0, 0.0)
     inside = {id(p) for key, p in model.named_parameters() if ".se." in key}
     assert {id(p) for p in se["params"]} == inside
     assert len(se["params"]) == 8 * 4
@@ -126,13 +126,13 @@ def test_se_layers_are_a_group_without_decay():
 
 def test_decay_and_rate_of_the_se_layers_can_be_set():
     groups = parameter_groups(network(), Recipe(weight_decay=0.1, se_weight_decay=0.2, se_rate=3.0))
-    assert [g["weight_decay"] for g in groups] == [0.1, 0.1, 0.2]
+    assert [g["weight_decay"] for g in groups] == [0.1, 0.0, 0.2]
     assert [g["multiple"] for g in groups] == [1.0, 1.0, 3.0]
 
 
-def test_decay_of_gains_and_biases_can_be_left_out():
-    groups = parameter_groups(network(), Recipe(weight_decay=0.1, decay_norms=False))
-    assert [g["weight_decay"] for g in groups] == [0.1, 0.0, 0.0]
+def test_decay_can_include_gains_and_biases():
+    groups = parameter_groups(network(), Recipe(weight_decay=0.1, decay_norms=True))
+    assert [g["weight_decay"] for g in groups] == [0.1, 0.1, 0.0]
 
 
 def test_the_multiple_reaches_the_optimiser():

@@ -26,7 +26,8 @@ class Recipe:
         peak_rate: highest learning rate of SGD with Nesterov momentum.
         momentum: of SGD.
         weight_decay: on every parameter outside the SE layers.
-        decay_norms: also on the gains and biases of BN and on the classifier's bias; False leaves these out.
+        decay_norms: also on the gains and biases of BN and on the classifier's bias. Off by default: the decay shrinks
+            what BN puts out, hence z, hence how far the gates move (chapter 05).
         se_weight_decay: on W₁, W₂ and their biases. Zero by default: with decay at a high rate W₂ goes to zero, every
             gate to σ(0) = 0.5, and the BN before the block absorbs the constant (chapter 05).
         se_rate: learning rate of the SE layers, as a multiple of the rest's.
@@ -46,7 +47,7 @@ class Recipe:
     peak_rate: float = 0.2
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    decay_norms: bool = True
+    decay_norms: bool = False
     se_weight_decay: float = 0.0
     se_rate: float = 1.0
     schedule: Schedule = "triangular"

@@ -1,0 +1,242 @@
+"""How fast SE-ResNet-18 trains at full width: our loop beside the ordinary ones, in one run.
+
+    python benchmarks/training.py                 # prints the table, writes runs/training-speed.json
+    senet-edu bench                               # the same
+
+Each measurement is a process of its own, the rows take turns, and the table has medians over the rounds. Rows:
+
+- ours: `senet_edu.fit` as the course calls it; ours, plain: the same with ResNet-18 (the price of SE)
+- notebook: the network and the loop of the Colab note that the course grew out of: float32, PIL transforms in a
+  DataLoader with two workers, Adam
+- timm: timm's SE-ResNet-18 with a CIFAR stem and the best ordinary settings: lower precision where the hardware has it,
+  channels_last, PIL transforms in a DataLoader with a worker a core, SGD
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import senet_edu as se
+from senet_edu import results
+from senet_edu.data import CIFAR10_MEAN, CIFAR10_STD
+from senet_edu.training import best_device, best_precision
+
+OUT = Path("runs/training-speed.json")
+BATCH = 128
+
+
+class NoteBlock(nn.Module):
+    """The residual block of the Colab note: SE as 1×1 convolutions, pooling with a square window."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or in_channels != channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+            )
+        self.fc1 = nn.Conv2d(channels, channels // 16, 1)
+        self.fc2 = nn.Conv2d(channels // 16, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        w = F.avg_pool2d(out, out.size(2))  # [N, C, 1, 1]
+        w = torch.sigmoid(self.fc2(F.relu(self.fc1(w))))  # [N, C, 1, 1]
+        return F.relu(out * w + self.shortcut(x))
+
+
+class NoteNetwork(nn.Module):
+    """The network of the Colab note."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        widths, strides = [64, 64, 64, 128, 128, 256, 256, 512, 512], [1, 1, 2, 1, 2, 1, 2, 1]
+        self.blocks = nn.Sequential(*(NoteBlock(a, b, s) for a, b, s in zip(widths, widths[1:], strides, strict=False)))
+        self.linear = nn.Linear(512, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.blocks(F.relu(self.bn1(self.conv1(x))))
+        return self.linear(F.avg_pool2d(out, 4).flatten(1))
+
+
+def timm_network() -> nn.Module:
+    """timm's ResNet-18 with SE in every block, its stem changed to one 3×3 convolution."""
+    import timm
+
+    model = timm.create_model("resnet18", num_classes=10, block_args={"attn_layer": "se"})
+    model.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+    model.maxpool = nn.Identity()
+    return model
+
+
+class Pictures(torch.utils.data.Dataset):
+    """CIFAR-10 as torchvision's own class gives it: a PIL image an item, then the transforms."""
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        from torchvision import transforms
+
+        self.arrays, self.labels = images.movedim(1, -1).numpy(), labels.tolist()  # [n, H, W, C]
+        self.transform = transforms.Compose(
+            [
+                transforms.RandomCrop(32, padding=4),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.Normalize(CIFAR10_MEAN, CIFAR10_STD),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        from PIL import Image
+
+        return self.transform(Image.fromarray(self.arrays[i])), self.labels[i]
+
+
+def ordinary(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, workers: int, fast: bool) -> float:
+    """Images a second of a usual loop over a DataLoader; `fast` is lower precision and channels_last."""
+    device, layout = best_device(), torch.channels_last if fast else torch.contiguous_format
+    precision = best_precision(device) if fast else "no"
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+    model.to(device, memory_format=layout).train()
+    loader = torch.utils.data.DataLoader(
+        Pictures(*se.load_cifar10(split="train")), BATCH, shuffle=True, num_workers=workers, drop_last=True
+    )
+
+    def train() -> Iterator[None]:
+        for x, y in loader:
+            x, y = x.to(device, memory_format=layout), y.to(device)
+            with torch.autocast(device.type, dtype=dtype) if dtype else nullcontext():
+                loss = F.cross_entropy(model(x).float(), y)
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            yield
+
+    return rate_of(train(), steps)
+
+
+def rate_of(loop: Iterator[None], steps: int) -> float:
+    """Images a second over `steps` steps, after a fifth as many (at least two) to warm up."""
+    for _ in range(max(2, steps // 5)):
+        next(loop)
+    wait()
+    start = time.perf_counter()
+    for _ in range(steps):
+        next(loop)
+    wait()
+    return steps * BATCH / (time.perf_counter() - start)
+
+
+def wait() -> None:
+    """For the GPU to finish what it has been given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def ours(name: str, steps: int) -> float:
+    """Images a second of `fit` in its second epoch, with checkpoints off."""
+    images, labels = se.load_cifar10(split="train")
+    images, labels = images[: steps * BATCH], labels[: steps * BATCH]
+    run = se.fit(se.create_model(name), images, labels, se.Recipe(epochs=2, batch_size=BATCH), progress=False)
+    return run.history[-1]["images_per_second"]
+
+
+def notebook(steps: int) -> float:
+    model = NoteNetwork()
+    return ordinary(model, torch.optim.Adam(model.parameters(), lr=1e-3), steps, workers=2, fast=False)
+
+
+def timm_loop(steps: int) -> float:
+    model = timm_network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    return ordinary(model, optimizer, steps, workers=os.cpu_count() or 2, fast=True)
+
+
+ROWS: dict[str, Callable[[int], float]] = {
+    "ours": lambda steps: ours("se_resnet18", steps),
+    "ours, plain": lambda steps: ours("resnet18", steps),
+    "notebook": notebook,
+    "timm": timm_loop,
+}
+
+
+def measure(row: str, steps: int) -> dict[str, float]:
+    """One row in this process: images a second, and peak memory in MB (the GPU's if there is one)."""
+    rate = ROWS[row](steps)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
+    if torch.cuda.is_available():
+        memory = torch.cuda.max_memory_allocated() / 2**20
+    return {"images_per_second": rate, "peak_memory_mb": memory}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=200 if torch.cuda.is_available() else 10, help="a measurement")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--row", choices=ROWS, help="measure this row alone, here, and print JSON")
+    options = parser.parse_args()
+    if options.row:
+        print(json.dumps(measure(options.row, options.steps)))
+        return
+
+    started = results.now()
+    measured: dict[str, list[dict[str, float]]] = {row: [] for row in ROWS}
+    for _ in range(options.rounds):
+        for row in ROWS:
+            call = [sys.executable, __file__, "--row", row, "--steps", str(options.steps)]
+            done = subprocess.run(call, capture_output=True, text=True)
+            if done.returncode:
+                sys.exit(f"{row} failed:\n{done.stderr}")
+            measured[row].append(json.loads(done.stdout.splitlines()[-1]))
+    record: dict[str, Any] = {"name": "training-speed", "batch_size": BATCH, "steps": options.steps}
+    record |= {"rounds": options.rounds, "precision": best_precision()}
+    for row, values in measured.items():
+        rates = [value["images_per_second"] for value in values]
+        record[row] = {
+            "images_per_second": statistics.median(rates),
+            "lowest": min(rates),
+            "highest": max(rates),
+            "peak_memory_mb": statistics.median(value["peak_memory_mb"] for value in values),
+        }
+    record["ours_over_notebook"] = record["ours"]["images_per_second"] / record["notebook"]["images_per_second"]
+    record["ours_over_timm"] = record["ours"]["images_per_second"] / record["timm"]["images_per_second"]
+    record["price_of_se"] = record["ours, plain"]["images_per_second"] / record["ours"]["images_per_second"]
+    results.write_record(record | results.circumstances(started), OUT)
+
+    print(f"{'':14} images/s  (lowest to highest)   peak MB   ours is")
+    for row in ROWS:
+        r = record[row]
+        ratio = record["ours"]["images_per_second"] / r["images_per_second"]
+        spread = f"({r['lowest']:.0f} to {r['highest']:.0f})"
+        print(f"{row:14} {r['images_per_second']:8.0f}  {spread:>19} {r['peak_memory_mb']:9.0f}   {ratio:.2f} x")
+    print(f"Record: {OUT}")
+
+
+if __name__ == "__main__":
+    main()
