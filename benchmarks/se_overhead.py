@@ -18,9 +18,9 @@ import senet_edu as se
 from senet_edu import cost, results
 
 NAME = "se-overhead"
-BATCH = {"full": 32, "quarter": 64}
+BATCH = {"full": 16, "quarter": 64}
 WIDTH = {"full": 1.0, "quarter": 0.25}
-REPEATS = 21
+REPEATS = 15
 
 
 def forward(model: nn.Module, images: Tensor) -> None:
