@@ -10,13 +10,15 @@ import torch
 
 # Files whose tests start processes, break things on purpose, or build the package; the rest are units.
 FAULTS = ("test_faults", "test_data_download", "test_wheel", "test_cli")
-LIMITS = {"notebooks": 8, "units": 5, "faults and processes": 4}  # minutes, on two cores
+LIMITS = {"notebooks": 8, "units": 5, "faults and processes": 4, "browser": 6}  # minutes, on two cores
 
 
 def group_of(nodeid: str) -> str:
     file = nodeid.split("::")[0]
     if file.endswith(".ipynb"):
         return "notebooks"
+    if "test_browser" in file:
+        return "browser"
     return "faults and processes" if any(name in file for name in FAULTS) else "units"
 
 

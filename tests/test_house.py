@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-CONDA_NAMES = {"torch": "pytorch"}
+CONDA_NAMES = {"torch": "pytorch", "playwright": "playwright-python"}
 IMPORT_NAMES = {"pillow": "PIL", "ipython": "IPython"}
 
 
@@ -72,6 +72,7 @@ def test_rooms_know_only_what_is_below_them() -> None:
         "results": {"models", "training", "excitations"},
         "figures": {"excitations"},
         "checks": {"blocks", "models"},
+        "widgets": {"figures", "results"},
     }
     for path in (ROOT / "senet_edu").rglob("*.py"):
         room = path.relative_to(ROOT / "senet_edu").parts[0].removesuffix(".py")
@@ -85,7 +86,7 @@ def test_import_is_light() -> None:
     """Heavy libraries wait until they are used (the time itself is measured in benchmarks, not here)."""
     code = "import torch, sys; before = set(sys.modules); import senet_edu; print(*set(sys.modules) - before)"
     new = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"torchvision", "accelerate", "matplotlib", "IPython", "PIL", "typer", "jupytext", "nbclient"}
+    heavy = {"torchvision", "accelerate", "matplotlib", "IPython", "PIL", "typer", "jupytext", "nbclient", "anywidget"}
     assert not heavy & {name.split(".")[0] for name in new}
 
 

@@ -1,0 +1,65 @@
+"""Fetch what a page with widgets and no kernel loads, once, so that such pages ask nothing of other hosts.
+
+    python book/fetch.py
+
+fills book/_static/widgets/ (not committed, but for paths.js) with
+
+- require.js and embed-amd.js, the loader and Jupyter's widget manager, from npm's registry with npm, by checksum;
+- anywidget.js, which comes with the installed anywidget.
+
+A page loads require.js, paths.js and embed-amd.js, in this order. What is there already is not fetched again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+TARGET = Path(__file__).resolve().parent / "_static" / "widgets"
+# package@version of npm, SHA-256 of its archive, and the ends of the names of the files wanted from it
+PACKAGES = (
+    ("requirejs@2.3.4", "583693b373f6ab0528ea6644fab5cdb5822011c9b5b1ff1615590d5f2f473dcd", ("package/require.js",)),
+    (
+        "@jupyter-widgets/html-manager@1.0.15",
+        "2b9d65cb7913e1c7d671757a10008b32c9c2448d4429513371e55c07d6107638",
+        ("dist/embed-amd.js", ".woff2"),
+    ),
+)
+NEEDED = ("require.js", "embed-amd.js", "anywidget.js", "paths.js")
+
+
+def fetch(package: str, checksum: str, wanted: tuple[str, ...], npm: str) -> None:
+    """Put the wanted files of a package into TARGET; a SystemExit that says what is wrong if that cannot be done."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [npm, "pack", package, "--silent", "--pack-destination", folder], capture_output=True, text=True
+        )
+        archives = list(Path(folder).glob("*.tgz"))
+        if done.returncode or len(archives) != 1:
+            raise SystemExit(f"npm could not fetch {package}: {done.stderr.strip() or 'no archive came'}")
+        if hashlib.sha256(archives[0].read_bytes()).hexdigest() != checksum:
+            raise SystemExit(f"{package} is not the archive that was expected: its checksum is another")
+        with tarfile.open(archives[0]) as archive:
+            for member in archive:
+                if member.isfile() and member.name.endswith(wanted):
+                    (TARGET / Path(member.name).name).write_bytes(archive.extractfile(member).read())
+
+
+def main() -> None:
+    (TARGET / "anywidget.js").write_bytes((files("anywidget") / "nbextension" / "index.js").read_bytes())
+    missing = [(package, *rest) for package, *rest in PACKAGES if not (TARGET / Path(rest[1][0]).name).exists()]
+    if missing and not (npm := shutil.which("npm")):
+        raise SystemExit("npm is not installed: pages without a kernel cannot be made")
+    for package, checksum, wanted in missing:
+        fetch(package, checksum, wanted, npm)
+    print(f"{TARGET} has {', '.join(NEEDED)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

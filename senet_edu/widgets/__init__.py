@@ -1,0 +1,9 @@
+"""Explorers: what a chapter says, to be moved by hand.
+
+An explorer carries its data and computes in the page, so it answers in JupyterLab, in Colab and on a page without a
+kernel. The modules of its JavaScript lie beside the Python that fills them.
+"""
+
+from senet_edu.widgets.reduction import ReductionExplorer, reduction_sliders
+
+__all__ = ["ReductionExplorer", "reduction_sliders"]

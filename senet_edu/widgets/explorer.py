@@ -1,0 +1,49 @@
+"""What every explorer shares: one ES module out of several, one style sheet, a name that stays the same."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+import anywidget
+
+FOLDER = files("senet_edu") / "widgets"
+IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+\.mjs)";\n', re.MULTILINE)
+
+
+def read(name: str) -> str:
+    """The text of a file beside this one."""
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def module(name: str) -> str:
+    """The JavaScript module `name` with all that it imports, as one: a widget sends a single text to the page.
+
+    Modules import by name from files beside them (``import { a, b } from "./other.mjs";``) and no two of them use one
+    name at their top level. The text keeps only the export of the widget itself.
+    """
+    texts: dict[str, str] = {}
+
+    def gather(name: str) -> None:
+        text = read(name)
+        for other in IMPORT.findall(text):
+            if other not in texts:
+                gather(other)
+        texts[name] = IMPORT.sub("", text)
+
+    gather(name)
+    return re.sub(r"^export (?!default)", "", "\n".join(texts.values()), flags=re.MULTILINE)
+
+
+class Explorer(anywidget.AnyWidget):
+    """A widget that is written on the page by its class and `shown`: no address, so that two runs print the same.
+
+    Attributes:
+        shown: names of the traits that a reader moves.
+    """
+
+    shown: tuple[str, ...] = ()
+    _css = read("explorer.css")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.shown)})"

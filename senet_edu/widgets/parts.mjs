@@ -1,0 +1,137 @@
+// What explorers are made of: elements, labelled controls, a plot of lines, a table. Each says its name to screen
+// readers, and each is moved with the keyboard as the browser's own controls are.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An element with attributes (null: left out) and children (elements or text). */
+export function element(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+/** The same in SVG. */
+export function svg(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function fill(made, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null) made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+/** A native control. JupyterLab would take its arrow keys for moving between cells; the attribute keeps them here. */
+function input(type, attributes = {}) {
+  return element("input", { type, "data-lm-suppress-shortcuts": "true", ...attributes });
+}
+
+/** A slider over a list of values. `name(value)` is what is written and read out. */
+export function slider(label, values, name, onChange) {
+  const range = input("range", { min: 0, max: values.length - 1, step: 1, "aria-label": label });
+  const said = element("span", { class: "said", "aria-hidden": "true" });
+  const ticks = element("span", { class: "ticks", "aria-hidden": "true" }, ...values.map((v) => element("span", {}, `${v}`)));
+  range.addEventListener("input", () => onChange(values[Number(range.value)]));
+  return {
+    root: element("label", { class: "slider" }, label, element("span", {}, range, ticks), said),
+    show(value) {
+      range.value = values.indexOf(value);
+      range.setAttribute("aria-valuetext", name(value));
+      said.textContent = name(value);
+    },
+  };
+}
+
+/** One of several, as radio buttons: the arrow keys go through them. */
+export function choice(label, values, onChange) {
+  const group = `${label}-${Math.random()}`; // radio buttons of one name exclude each other over the whole page
+  const radios = values.map((value) => input("radio", { name: group, value }));
+  radios.forEach((radio) => radio.addEventListener("change", () => onChange(radio.value)));
+  const options = radios.map((radio) => element("label", {}, radio, radio.value));
+  return {
+    root: element("fieldset", {}, element("legend", {}, label), ...options),
+    show(value) {
+      radios.forEach((radio) => (radio.checked = radio.value === value));
+    },
+  };
+}
+
+/** Several of many, as check boxes that are the legend of a plot too. As many can be on as there are colours. */
+export function checkboxes(label, values, onChange, ...more) {
+  const boxes = values.map((value) => input("checkbox", { value }));
+  const swatches = values.map(() => element("span", { class: "swatch" }));
+  const checked = () => boxes.filter((box) => box.checked).map((box) => box.value);
+  boxes.forEach((box) => box.addEventListener("change", () => onChange(checked())));
+  const options = boxes.map((box, i) => element("label", {}, box, swatches[i], values[i]));
+  return {
+    root: element("fieldset", {}, element("legend", {}, label), ...options, ...more),
+    /** `colours`: value to colour, of those that are on; `full`: no more can be switched on. */
+    show(colours, full) {
+      boxes.forEach((box, i) => {
+        box.checked = box.value in colours;
+        box.disabled = full && !box.checked;
+        swatches[i].style.background = colours[box.value] ?? "";
+      });
+    },
+  };
+}
+
+/** A plot of lines with y from 0 to 1. A path's coordinates are the data: x is the index, y the value. */
+export function plot(xlabel, ylabel) {
+  const lines = svg("g");
+  const flip = svg("g", { transform: "matrix(1 0 0 -1 0 1)" }, lines); // y goes up
+  const picture = svg("svg", { role: "img", preserveAspectRatio: "none" }, flip);
+  const last = element("span");
+  const y = element("div", { class: "y", "aria-hidden": "true" });
+  y.append(...["1", "0.5", "0"].map((tick) => element("span", {}, tick)), element("span", { class: "name" }, ylabel));
+  const x = element("div", { class: "x", "aria-hidden": "true" });
+  x.append(element("span", {}, "0"), element("span", {}, xlabel), last);
+  return {
+    root: element("div", { class: "plot" }, y, picture, x),
+    /** `drawn`: [{name, values, colour, dash}], `description`: what a reader who cannot see it should know. */
+    show(drawn, description) {
+      const end = drawn[0].values.length - 1;
+      picture.setAttribute("viewBox", `0 0 ${end} 1`);
+      picture.setAttribute("aria-label", description);
+      last.textContent = `${end}`;
+      lines.replaceChildren(
+        path({ values: [0.5, 0.5], colour: "currentColor", dash: "2 4", name: "0.5", step: end, thin: true }),
+        ...drawn.map(path),
+      );
+    },
+  };
+}
+
+function path({ name, values, colour, dash = null, step = 1, thin = false }) {
+  const d = Array.from(values, (value, i) => `${i ? "L" : "M"}${i * step} ${value}`).join("");
+  return svg("path", { d, stroke: colour, "stroke-dasharray": dash, "data-name": name, class: thin ? "thin" : null });
+}
+
+/** A table behind a fold, made only while it is open: what the picture shows, for readers who cannot see it. */
+export function tableTwin(title) {
+  const table = element("table");
+  const around = element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": title }, table);
+  around.dataset.lmSuppressShortcuts = "true"; // the arrow keys scroll it
+  const root = element("details", {}, element("summary", {}, title), around);
+  root.firstChild.dataset.lmSuppressShortcuts = "true";
+  let content = () => ({ head: [], rows: [] });
+  const fillTable = () => {
+    if (!root.open) return;
+    const { head, rows } = content();
+    const headers = head.map((text) => element("th", { scope: "col" }, text));
+    table.replaceChildren(
+      element("thead", {}, element("tr", {}, ...headers)),
+      element("tbody", {}, ...rows.map(([first, ...rest]) =>
+        element("tr", {}, element("th", { scope: "row" }, first), ...rest.map((text) => element("td", {}, text))))),
+    );
+  };
+  root.addEventListener("toggle", fillTable);
+  return {
+    root,
+    /** `next()` gives {head: [text], rows: [[text]]} when it is wanted. */
+    show(next) {
+      content = next;
+      fillTable();
+    },
+  };
+}
