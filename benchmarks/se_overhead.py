@@ -1,13 +1,15 @@
 """What SE costs in time: ResNet-18 with and without SE, forward, and forward and backward, on this machine.
 
-    python benchmarks/se_overhead.py          # about a minute on two cores; writes the record that chapter 03 quotes
+    python benchmarks/se_overhead.py          # half a minute on an idle core; writes the record that chapter 03 quotes
 
 Two widths in float32: the narrower a network, the fewer multiply-adds its convolutions do for each byte, and the more
-the bytes of SE count. The networks take turns; a record has the median of each and the ratio of the medians.
+the bytes of SE count. The networks take turns; a record has the median of each and the ratio of the medians. On a CPU
+one thread computes, and its own time is counted, so that other programs do not count as SE.
 """
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import Any
 
@@ -38,9 +40,11 @@ def measure(width: float, batch: int, device: torch.device) -> dict[str, Any]:
     torch.manual_seed(0)
     models = {name: se.create_model(name, width=width).to(device) for name in ("resnet18", "se_resnet18")}
     images = torch.randn(batch, 3, 32, 32, device=device)
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
     found: dict[str, Any] = {"width": width, "batch": batch}
     for what, step in {"forward": forward, "forward_and_backward": forward_and_backward}.items():
-        seconds = cost.median_seconds({name: partial(step, m, images) for name, m in models.items()}, REPEATS)
+        steps = {name: partial(step, model, images) for name, model in models.items()}
+        seconds = cost.median_seconds(steps, REPEATS, clock)
         plain, with_se = (1000 * seconds[name] for name in models)
         found[what] = {"plain_ms": plain, "se_ms": with_se, "overhead": with_se / plain - 1}
     plain, with_se = (sum(cost.memory_traffic(model).values()) for model in models.values())
@@ -52,6 +56,7 @@ def measure(width: float, batch: int, device: torch.device) -> dict[str, Any]:
 
 def main() -> None:
     started, device = results.now(), se.training.best_device()
+    torch.set_num_threads(1)
     record: dict[str, Any] = {
         "name": NAME,
         "data": "random numbers in the shape of CIFAR-10's images, float32",

@@ -123,19 +123,28 @@ def without_numbers(model: nn.Module, shape: tuple[int, ...]) -> tuple[nn.Module
     return meta, torch.empty(shape, device="meta", dtype=next(meta.parameters()).dtype)
 
 
-def median_seconds(functions: Mapping[str, Callable[[], object]], repeats: int = 15) -> dict[str, float]:
+def median_seconds(
+    functions: Mapping[str, Callable[[], object]], repeats: int = 15, clock: Callable[[], float] | None = None
+) -> dict[str, float]:
     """Median time of each function on this machine, in seconds.
 
     They take turns, so that whatever else the machine does meets all of them alike. Two more turns, not counted, come
     first.
+
+    Args:
+        functions: by name.
+        repeats: turns that count.
+        clock: what gives the time; by default that on the wall. `time.process_time` counts only what this process
+            computes, on all its threads, and so does not mind what else runs; it does not see a GPU.
     """
+    clock = clock or time.perf_counter
     wait = torch.accelerator.synchronize if torch.accelerator.is_available() else lambda: None
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats + 2):
         for name, function in functions.items():
             wait()
-            start = time.perf_counter()
+            start = clock()
             function()
             wait()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(clock() - start)
     return {name: statistics.median(seconds[2:]) for name, seconds in times.items()}

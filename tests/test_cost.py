@@ -134,7 +134,7 @@ def test_counting_traffic_leaves_the_network_alone() -> None:
     assert not block._forward_pre_hooks
 
 
-def test_functions_take_turns_and_their_median_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_functions_take_turns_and_their_median_is_taken() -> None:
     calls: list[str] = []
     clock = [0.0]
     slow = iter([9.0, 9.0, 1.0, 5.0, 2.0])  # two turns to warm up, then three whose median is 2
@@ -147,6 +147,13 @@ def test_functions_take_turns_and_their_median_is_taken(monkeypatch: pytest.Monk
         calls.append("b")
         clock[0] += 0.5
 
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    assert cost.median_seconds({"a": a, "b": b}, repeats=3) == {"a": 2.0, "b": 0.5}
+    assert cost.median_seconds({"a": a, "b": b}, repeats=3, clock=lambda: clock[0]) == {"a": 2.0, "b": 0.5}
     assert calls == ["a", "b"] * 5
+
+
+def test_time_is_that_on_the_wall_unless_asked() -> None:
+    def nap() -> None:
+        time.sleep(0.02)
+
+    assert cost.median_seconds({"nap": nap}, repeats=1)["nap"] >= 0.02
+    assert cost.median_seconds({"nap": nap}, repeats=1, clock=time.process_time)["nap"] < 0.02
