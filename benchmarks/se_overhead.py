@@ -1,6 +1,6 @@
 """What SE costs in time: ResNet-18 with and without SE, forward, and forward and backward, on this machine.
 
-    python benchmarks/se_overhead.py          # half a minute on an idle core; writes the record that chapter 03 quotes
+    python benchmarks/se_overhead.py          # a minute on an idle core; writes the record that chapter 03 quotes
 
 Two widths in float32: the narrower a network, the fewer multiply-adds its convolutions do for each byte, and the more
 the bytes of SE count. The networks take turns; a record has the median of each and the ratio of the medians. On a CPU
@@ -22,7 +22,7 @@ from senet_edu import cost, results
 NAME = "se-overhead"
 BATCH = {"full": 16, "quarter": 64}
 WIDTH = {"full": 1.0, "quarter": 0.25}
-REPEATS = 15
+REPEATS = 31
 
 
 def forward(model: nn.Module, images: Tensor) -> None:
