@@ -53,4 +53,4 @@ $(VENV)/.ready-test: $(VENV)/.ready
 
 clean:
 	rm -rf $(VENV) build dist _build *.egg-info
-	git clean -fdqX book/_static
+	find book/_static/widgets -type f ! -name paths.js -delete

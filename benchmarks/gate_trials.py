@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,8 @@ from senet_edu.models import se_blocks
 
 NETWORK = {"name": "se_resnet18", "width": 0.25, "reduction": 16, "min_hidden": 4}
 OUT = Path("runs/trials")
+PUBLISHED = {"se_resnet18-quarter": "base-seed0", "resnet18-quarter": "plain-seed0"}
+SHOWN = {"all-decayed": "all-decayed-seed0"}  # gates without weights: chapter 05 shows them dead
 
 
 def torch_init(block: SEBlock) -> None:
@@ -45,32 +48,39 @@ def normalise_z(block: SEBlock) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """What differs from the base: arguments of `create_model`, settings of the recipe, a change to each block."""
+    """What differs from the base: in words, in arguments of `create_model`, in the recipe, and in each block."""
 
+    what: str
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
     recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
     change: Callable[[SEBlock], None] | None = None
 
 
+PLAIN = {"name": "resnet18"}
+DECAYED = {"decay_norms": True}
+
 TRIALS = {
-    "base": Trial(),
-    "plain": Trial(model={"name": "resnet18"}),
-    "se-decayed": Trial(recipe={"se_weight_decay": 5e-4}),
-    "norms-decayed": Trial(recipe={"decay_norms": True}),
-    "all-decayed": Trial(recipe={"se_weight_decay": 5e-4, "decay_norms": True}),
-    "norms-decayed-light": Trial(recipe={"decay_norms": True, "weight_decay": 2e-4}),
-    "light": Trial(recipe={"weight_decay": 2e-4}),
-    "fast-gates": Trial(recipe={"se_rate": 4.0}),
-    "slow-gates": Trial(recipe={"se_rate": 0.25}),
-    "torch-init": Trial(change=torch_init),
-    "normalised-z": Trial(change=normalise_z),
-    "no-bias": Trial(model={"bias": False}),
-    "no-floor": Trial(model={"min_hidden": 1}),
-    "r2": Trial(model={"reduction": 2}),
-    "r4": Trial(model={"reduction": 4}),
-    "r8": Trial(model={"reduction": 8}),
-    "long": Trial(recipe={"epochs": 16}),
-    "half-width": Trial(model={"width": 0.5}),
+    "base": Trial("the recipe of the shipped networks"),
+    "plain": Trial("no SE", model=PLAIN),
+    "se-decayed": Trial("weight decay on the SE layers", recipe={"se_weight_decay": 5e-4}),
+    "norms-decayed": Trial("weight decay on gains and biases", recipe=DECAYED),
+    "plain-norms-decayed": Trial("the same without SE", model=PLAIN, recipe=DECAYED),
+    "all-decayed": Trial("weight decay on everything", recipe={"se_weight_decay": 5e-4, **DECAYED}),
+    "norms-decayed-light": Trial(
+        "weight decay 2e-4, also on gains and biases", recipe={"weight_decay": 2e-4, **DECAYED}
+    ),
+    "light": Trial("weight decay 2e-4", recipe={"weight_decay": 2e-4}),
+    "fast-gates": Trial("SE layers at 4 times the rate", recipe={"se_rate": 4.0}),
+    "slow-gates": Trial("SE layers at a quarter of the rate", recipe={"se_rate": 0.25}),
+    "torch-init": Trial("PyTorch's initialisation of W1 and W2", change=torch_init),
+    "normalised-z": Trial("z normalised before W1", change=normalise_z),
+    "no-bias": Trial("no biases in the SE layers", model={"bias": False}),
+    "no-floor": Trial("no floor on the hidden width (1 to 8 units)", model={"min_hidden": 1}),
+    "r2": Trial("r = 2", model={"reduction": 2}),
+    "r4": Trial("r = 4", model={"reduction": 4}),
+    "r8": Trial("r = 8", model={"reduction": 8}),
+    "long": Trial("16 epochs", recipe={"epochs": 16}),
+    "half-width": Trial("half of all channels, not a quarter", model={"width": 0.5}),
 }
 
 
@@ -122,14 +132,30 @@ def measure(name: str, model: nn.Module, record: dict[str, Any], folder: Path) -
 
 
 def ship() -> None:
-    """Copy the records of all finished trials into the package, and write their summary beside them."""
-    records = []
-    for path in sorted(OUT.glob("*/record.json")):
-        record = json.loads(path.read_text())
-        if "trial" in record:
-            records.append(record)
-            results.write_record(record, results.RECORDS / f"{record['name']}.json")
+    """Copy the records of finished trials into the package, with their summary, the pairs, and PUBLISHED weights."""
+    records = [json.loads(path.read_text()) for path in sorted(OUT.glob("*/record.json"))]
+    records = [record | {"what": TRIALS[record["trial"]].what} for record in records if "trial" in record]
+    for record in records:
+        results.write_record(record, results.RECORDS / f"{record['name']}.json")
     results.write_record(results.summarise_trials("gate-trials", "base", records), results.RECORDS / "gate-trials.json")
+    pairs = [[f"trials/{name}-seed{seed}" for seed in range(5)] for name in ("plain", "base")]
+    if all(name in results.list_records() for names in pairs for name in names):
+        results.write_record(results.compare("quarter-pairs", *pairs), results.RECORDS / "quarter-pairs.json")
+    for name, trial in PUBLISHED.items():
+        if (OUT / trial / "record.json").exists():
+            publish(name, OUT / trial)
+    for name, trial in (PUBLISHED | SHOWN).items():
+        if (found := OUT / trial / "excitations.safetensors").exists():
+            shutil.copyfile(found, results.EXCITATIONS / f"{name}.safetensors")
+
+
+def publish(name: str, folder: Path) -> None:
+    """Make a trial's network the shipped weights `name`: weights, record, model card."""
+    record = json.loads((folder / "record.json").read_text())
+    model = results.load_run(folder)
+    checksum = results.save_weights(model, results.WEIGHTS / f"{name}.safetensors", {"record": name})
+    results.write_record(record | {"name": name, "weights_sha256": checksum}, results.RECORDS / f"{name}.json")
+    (results.WEIGHTS / f"{name}.md").write_text(results.model_card(name), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 from importlib.resources import files
@@ -31,11 +30,13 @@ PACKAGES = (
         ("dist/embed-amd.js", ".woff2"),
     ),
 )
-NEEDED = ("require.js", "embed-amd.js", "anywidget.js", "paths.js")
 
 
-def fetch(package: str, checksum: str, wanted: tuple[str, ...], npm: str) -> None:
+def fetch(package: str, checksum: str, wanted: tuple[str, ...]) -> None:
     """Put the wanted files of a package into TARGET; a SystemExit that says what is wrong if that cannot be done."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise SystemExit("npm is not installed: pages without a kernel cannot be made")
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [npm, "pack", package, "--silent", "--pack-destination", folder], capture_output=True, text=True
@@ -53,12 +54,11 @@ def fetch(package: str, checksum: str, wanted: tuple[str, ...], npm: str) -> Non
 
 def main() -> None:
     (TARGET / "anywidget.js").write_bytes((files("anywidget") / "nbextension" / "index.js").read_bytes())
-    missing = [(package, *rest) for package, *rest in PACKAGES if not (TARGET / Path(rest[1][0]).name).exists()]
-    if missing and not (npm := shutil.which("npm")):
-        raise SystemExit("npm is not installed: pages without a kernel cannot be made")
-    for package, checksum, wanted in missing:
-        fetch(package, checksum, wanted, npm)
-    print(f"{TARGET} has {', '.join(NEEDED)}", file=sys.stderr)
+    for package, checksum, wanted in PACKAGES:
+        done = TARGET / f"{checksum[:12]}.fetched"  # another version is fetched again
+        if not done.exists():
+            fetch(package, checksum, wanted)
+            done.touch()
 
 
 if __name__ == "__main__":

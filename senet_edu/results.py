@@ -153,8 +153,8 @@ def summarise_trials(name: str, baseline: str, records: Sequence[dict[str, Any]]
     Args:
         name: of the summary.
         baseline: the trial that the others are compared with, seed by seed.
-        records: of single runs, each with its "trial", "seed" and "accuracy", and for each block its "movement",
-            "specificity", and what is left of the norms of W₁ and W₂ ("w1_norm_kept", "w2_norm_kept").
+        records: of single runs, each with its "trial", "what" that is (in words), "seed" and "accuracy", and for each
+            block "movement", "specificity" and what is left of the norms of W₁ and W₂ ("w1_norm_kept", "w2_norm_kept").
 
     Returns:
         Per trial: seeds; mean and standard deviation of the accuracy (shares); mean and standard error of its
@@ -171,6 +171,7 @@ def summarise_trials(name: str, baseline: str, records: Sequence[dict[str, Any]]
         points = [100 * (by_seed[seed]["accuracy"] - runs[baseline][seed]["accuracy"]) for seed in common]
         enough = len(points) > 1
         row: dict[str, Any] = {
+            "what": next(iter(by_seed.values()))["what"],
             "seeds": sorted(by_seed),
             "accuracy": statistics.mean(accuracies),
             "accuracy_sd": statistics.stdev(accuracies) if len(accuracies) > 1 else None,

@@ -69,7 +69,7 @@ def test_rooms_know_only_what_is_below_them() -> None:
         "data": set(),
         "training": {"blocks", "data"},
         "excitations": {"blocks", "models", "training"},
-        "results": {"models", "training", "excitations"},
+        "results": {"data", "models", "training", "excitations"},
         "figures": {"excitations"},
         "checks": {"blocks", "models"},
         "widgets": {"figures", "results"},

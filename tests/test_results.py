@@ -65,12 +65,14 @@ def test_the_quarter_network_is_what_the_issue_asks() -> None:
     assert record["accuracy"] >= 0.84
     assert (results.WEIGHTS / "se_resnet18-quarter.safetensors").stat().st_size < 2e6
     movement = {row["block"]: row["movement"] for row in results.load_excitations("se_resnet18-quarter").summary()}
-    assert min(movement.values()) >= 0.03
     assert len(movement) == 8
+    assert min(movement.values()) >= 0.03
+    assert min(movement[block] for block in ("SE_4_1", "SE_4_2", "SE_5_1", "SE_5_2")) >= 0.08
+    assert min(min(record[b]["w1_norm_kept"], record[b]["w2_norm_kept"]) for b in movement) >= 0.5
 
 
 def test_recorded_excitations_agree_with_their_record() -> None:
-    for name in results.list_weights():
+    for name in (name for name in results.list_weights() if name.startswith("se_")):
         record = results.load_record(f"{name}-gates")
         for row in results.load_excitations(name).summary():
             values = {key: value for key, value in row.items() if key != "block"}
@@ -92,16 +94,72 @@ def test_weights_on_part_of_the_real_test_images(cifar10_test: tuple[torch.Tenso
         assert ((found[name].mean - gates.mean).abs() / (standard_error + 1e-4)).mean() < 1.5
 
 
+PLAIN, SE = ([f"trials/{trial}-seed{seed}" for seed in range(5)] for trial in ("plain", "base"))
+
+
 def test_comparisons_follow_from_their_records() -> None:
-    se_runs = ["se_resnet18-quarter", "se_resnet18-quarter-seed1", "se_resnet18-quarter-seed2"]
-    again = results.compare("quarter-pairs", [name.removeprefix("se_") for name in se_runs], se_runs)
+    again = results.compare("quarter-pairs", PLAIN, SE)
     recorded = results.load_record("quarter-pairs")
     assert {key: recorded[key] for key in again} == again
-    plain_runs = [name.removeprefix("se_") for name in se_runs]
     with pytest.raises(ValueError, match="differ in seed"):
-        results.compare("x", plain_runs[:2], se_runs[1:])
+        results.compare("x", PLAIN[:2], SE[1:3])
+    with pytest.raises(ValueError, match="differ in seed, recipe"):
+        results.compare("x", PLAIN[:2], [f"trials/norms-decayed-seed{seed}" for seed in range(2)])
     with pytest.raises(ValueError, match="at least two pairs"):
-        results.compare("x", plain_runs[:1], se_runs[:1])
+        results.compare("x", PLAIN[:1], SE[:1])
+
+
+def trials() -> list[dict]:
+    return [results.load_record(name) for name in results.list_records() if name.startswith("trials/")]
+
+
+def test_the_summary_of_trials_follows_from_their_records() -> None:
+    recorded = results.load_record("gate-trials")
+    assert results.summarise_trials("gate-trials", "base", trials()) == recorded
+    assert recorded["trials"]["plain"]["difference_points"] == pytest.approx(
+        -results.load_record("quarter-pairs")["difference_points"]
+    )
+
+
+def test_trials_are_of_the_size_that_the_course_asks() -> None:
+    """At least six epochs on all training images, from a commit without changes; the name says what it is."""
+    for record in trials():
+        assert record["recipe"]["epochs"] >= 6
+        assert record["data"].startswith("all 60,000 CIFAR-10 images")
+        assert record["model"]["width"] >= 0.25
+        assert not record["commit"].endswith("+changes")
+        assert record["name"] == f"trials/{record['trial']}-seed{record['seed']}"
+
+
+def one_trial(trial: str, seed: int, accuracy: float, movement: float) -> dict:
+    kept = {"w1_norm_kept": movement * 5, "w2_norm_kept": 1.0}
+    block = {"movement": movement, "specificity": 0.5, **kept}
+    return {"trial": trial, "what": f"it is {trial}", "seed": seed, "accuracy": accuracy, "SE_2_1": block}
+
+
+def test_summary_of_made_up_trials() -> None:
+    runs = [one_trial("base", 0, 0.80, 0.1), one_trial("base", 1, 0.82, 0.3), one_trial("odd", 1, 0.83, 0.2)]
+    runs += [one_trial("other", 1, 0.83, 0.1), one_trial("other", 0, 0.83, 0.1)]
+    base, odd, other = (results.summarise_trials("x", "base", runs)["trials"][t] for t in ("base", "odd", "other"))
+    assert (base["accuracy"], base["seeds"]) == (pytest.approx(0.81), [0, 1])
+    assert base["accuracy_sd"] == pytest.approx(0.02 / 2**0.5)
+    assert base["difference_points"] is None
+    assert base["movement"] == {"SE_2_1": pytest.approx(0.2)}
+    assert (base["least_movement"], base["least_norm_kept"]) == (0.1, 0.5)
+    assert (odd["difference_points"], odd["standard_error_points"], odd["accuracy_sd"]) == (None, None, None)
+    assert other["difference_points"] == pytest.approx(2.0)
+    assert other["standard_error_points"] == pytest.approx(1.0)  # differences 3 and 1: sd √2, over √2
+    assert other["what"] == "it is other"
+
+
+@pytest.mark.parametrize("name", results.list_weights())
+def test_model_cards_say_what_the_records_say(name: str) -> None:
+    card = (results.WEIGHTS / f"{name}.md").read_text(encoding="utf-8")
+    assert card == results.model_card(name)
+    record = results.load_record(name)
+    for fact in (f"{record['accuracy']:.2%}", f"{record['accuracy_flipped']:.2%}", record["weights_sha256"], "MIT"):
+        assert fact in card
+    assert record["data"] in card and all(kind in card for kind in se.data.CIFAR10_CLASSES)
 
 
 def test_look_up(assets: Path) -> None:
