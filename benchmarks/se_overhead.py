@@ -4,11 +4,14 @@
 
 Two widths in float32: the narrower a network, the fewer multiply-adds its convolutions do for each byte, and the more
 the bytes of SE count. The networks take turns; a record has the median of each and the ratio of the medians. On a CPU
-one thread computes, and its own time is counted, so that other programs do not count as SE.
+one thread computes, its own time is counted, and freed memory is kept, so that neither other programs nor the asking
+for memory counts as SE.
 """
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import time
 from functools import partial
 from typing import Any
@@ -22,7 +25,7 @@ from senet_edu import cost, results
 NAME = "se-overhead"
 BATCH = {"full": 16, "quarter": 64}
 WIDTH = {"full": 1.0, "quarter": 0.25}
-REPEATS = 31
+REPEATS = 21
 
 
 def forward(model: nn.Module, images: Tensor) -> None:
@@ -54,9 +57,22 @@ def measure(width: float, batch: int, device: torch.device) -> dict[str, Any]:
     return found
 
 
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed: fresh pages cost time, and which network asks for them depends on what ran before.
+
+    Without it the same two networks differed by -4 to +4 % from run to run.
+    """
+    if sys.platform == "linux":
+        mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+
+
 def main() -> None:
     started, device = results.now(), se.training.best_device()
     torch.set_num_threads(1)
+    keep_freed_memory()
     record: dict[str, Any] = {
         "name": NAME,
         "data": "random numbers in the shape of CIFAR-10's images, float32",
