@@ -8,10 +8,11 @@ import inspect
 import pytest
 import torch
 import wrong_answers_01  # noqa: F401 (importing adds its answers)
+import wrong_answers_03  # noqa: F401
 from wrong_answers import RIGHT, STUBS, WRONG
 
 from senet_edu import checks
-from senet_edu.checks import chapter01, chapter02, chapter05, chapter07
+from senet_edu.checks import chapter01, chapter02, chapter03, chapter05, chapter07
 from senet_edu.checks.verdicts import Mistake
 
 NUMBERS = {
@@ -22,6 +23,10 @@ NUMBERS = {
     "excite": "2.2",
     "gate_gradient": "2.4",
     "se_block": "2.3",
+    "se_weights": "3.1",
+    "added_weights": "3.2",
+    "multiply_adds": "3.3",
+    "se_bytes": "3.4",
     "parameter_groups": "5.2",
     "triangle": "5.1",
     "paired_difference": "5.3",
@@ -138,6 +143,10 @@ MISTAKES = {
     "squeeze": chapter02.squeeze_mistakes(),
     "excite": chapter02.excite_mistakes(),
     "gate_gradient": chapter02.gradient_mistakes(),
+    "se_weights": chapter03.weights_mistakes(),
+    "added_weights": chapter03.equation_mistakes(),
+    "multiply_adds": chapter03.arithmetic_mistakes(),
+    "se_bytes": chapter03.bytes_mistakes(),
     "parameter_groups": chapter05.group_mistakes(),
     "triangle": chapter05.triangle_mistakes(),
     "paired_difference": chapter05.paired_mistakes(),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 import senet_edu as se
 from senet_edu import cost
+from senet_edu.models import BasicBlock
 
 CIFAR_RESNET18 = {64: 2, 128: 2, 256: 2, 512: 2}
 RESNET50 = {256: 3, 512: 4, 1024: 6, 2048: 3}
@@ -58,3 +62,98 @@ def test_counting_leaves_the_network_alone() -> None:
     cost.multiply_adds(model)
     assert model.training
     assert next(model.parameters()).device.type == "cpu"
+
+
+MAP = 4 * 64 * 32 * 32  # bytes of 64 maps of 32×32 in float32
+SE_KINDS = ("squeeze", "excite", "scale")
+
+
+def residual_block(se_block: torch.nn.Module) -> torch.nn.Module:
+    return BasicBlock(64, 64, 1, se_block)
+
+
+def test_traffic_of_a_residual_block_is_fifteen_passes_and_se_adds_three() -> None:
+    plain = cost.memory_traffic(residual_block(torch.nn.Identity()), (64, 32, 32))
+    twice = {"convolution": 4 * MAP, "BN": 4 * MAP, "ReLU": 4 * MAP}  # two of each, which read and write
+    assert plain == twice | {"sum": 3 * MAP, "squeeze": 0, "excite": 0, "scale": 0, "rest": 0}
+
+    with_se = cost.memory_traffic(residual_block(se.SEBlock(64, 16)), (64, 32, 32))
+    z, hidden = 4 * 64, 4 * 4  # bytes of z and s, and of the hidden layer
+    assert with_se["squeeze"] == MAP + z
+    assert with_se["scale"] == 2 * MAP + z
+    assert with_se["excite"] == (z + hidden) + 2 * hidden + (hidden + z) + 2 * z  # linear, ReLU, linear, sigmoid
+    assert {kind: with_se[kind] for kind in plain if kind not in SE_KINDS} == {
+        kind: plain[kind] for kind in plain if kind not in SE_KINDS
+    }
+
+
+def test_se_moves_more_than_a_thousand_times_its_share_of_the_arithmetic() -> None:
+    plain, with_se = (se.create_model(name) for name in ("resnet18", "se_resnet18"))
+    bytes_more = sum(cost.memory_traffic(with_se).values()) / sum(cost.memory_traffic(plain).values()) - 1
+    arithmetic_more = cost.multiply_adds(with_se) / cost.multiply_adds(plain) - 1
+    assert bytes_more == pytest.approx(0.171, abs=5e-4)
+    assert arithmetic_more == pytest.approx(0.00016, abs=5e-6)
+
+
+@pytest.mark.parametrize("block", [se.SEBlock(8), se.SEBlock(8, squeeze="max"), residual_block(se.SEBlock(64))])
+def test_traffic_of_maps_grows_with_their_positions(block: torch.nn.Module) -> None:
+    channels = 64 if isinstance(block, BasicBlock) else 8
+    small, large = (cost.memory_traffic(block, (channels, 8, width)) for width in (8, 24))
+    z = 4 * channels
+    for kind in small:
+        fixed = {"squeeze": z, "scale": z, "excite": small["excite"]}.get(kind, 0)
+        assert large[kind] - fixed == 3 * (small[kind] - fixed), kind
+
+
+def test_half_precision_moves_half_the_bytes() -> None:
+    whole, half = (cost.memory_traffic(block, (64, 8, 8)) for block in (se.SEBlock(64), se.SEBlock(64).half()))
+    assert whole == {kind: 2 * moved for kind, moved in half.items()}
+
+
+def test_nosqueeze_squeezes_nothing_and_excites_everywhere() -> None:
+    gates = cost.memory_traffic(se.SEBlock(64, squeeze="none"), (64, 8, 8))
+    assert gates["squeeze"] == 0
+    assert gates["scale"] == 3 * 4 * 64 * 8 * 8  # reads U and a gate for each of its numbers, writes as many
+    # Besides the 64 positions, a copy that brings the channels last, and biases that are added by themselves:
+    assert gates["excite"] >= 64 * cost.memory_traffic(se.SEBlock(64), (64, 8, 8))["excite"]
+
+
+def test_in_place_operations_move_as_much_and_weights_nothing() -> None:
+    for in_place in (False, True):
+        layers = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 1), torch.nn.ReLU(in_place), torch.nn.Flatten())
+        moved = cost.memory_traffic(layers, (3, 4, 4))
+        assert (moved["convolution"], moved["ReLU"], moved["rest"]) == (4 * 16 * (3 + 5), 4 * 16 * 2 * 5, 0)
+
+
+def test_counting_traffic_leaves_the_network_alone() -> None:
+    block = se.SEBlock(8).train()
+    cost.memory_traffic(block, (8, 4, 4))
+    assert block.training
+    assert block.fc1.weight.device.type == "cpu"
+    assert not block._forward_hooks
+    assert not block._forward_pre_hooks
+
+
+def test_functions_take_turns_and_their_median_is_taken() -> None:
+    calls: list[str] = []
+    clock = [0.0]
+    slow = iter([9.0, 9.0, 1.0, 5.0, 2.0])  # two turns to warm up, then three whose median is 2
+
+    def a() -> None:
+        calls.append("a")
+        clock[0] += next(slow)
+
+    def b() -> None:
+        calls.append("b")
+        clock[0] += 0.5
+
+    assert cost.median_seconds({"a": a, "b": b}, repeats=3, clock=lambda: clock[0]) == {"a": 2.0, "b": 0.5}
+    assert calls == ["a", "b"] * 5
+
+
+def test_time_is_that_on_the_wall_unless_asked() -> None:
+    def nap() -> None:
+        time.sleep(0.02)
+
+    assert cost.median_seconds({"nap": nap}, repeats=1)["nap"] >= 0.02
+    assert cost.median_seconds({"nap": nap}, repeats=1, clock=time.process_time)["nap"] < 0.02

@@ -24,6 +24,8 @@ HISTORY = [
     {"epoch": 2, "loss": 1.5, "accuracy": 0.5, "validation_accuracy": 0.45},
 ]
 CLASSES = se.data.SHAPES_CLASSES[:4]
+ADDED = {"weights": 0.8, "bytes": 17.0}
+TRADE = ("ours", "accuracy, %", {"r = 2": (20_000.0, 84.0), "r = 16": (2_500_000.0, 83.5)}, 83.0)
 DRAWN = {
     "class_gates": lambda r: figures.class_gates(r, list(r), CLASSES),
     "class_gates with spread": lambda r: figures.class_gates(r, list(r)[:3], CLASSES, spread=True),
@@ -44,6 +46,8 @@ DRAWN = {
     "line_panels": lambda r: figures.line_panels(
         {"p": {"a": ([0, 1], [1, 2])}, "q": {"a": ([0, 1], [5, 9])}}, "x", "y"
     ),
+    "overheads": lambda r: figures.overheads({"a": ADDED, "b": {k: 2 * v for k, v in ADDED.items()}}, "added"),
+    "trade_off": lambda r: figures.trade_off([TRADE, TRADE], [0.1, None]),
 }
 
 
@@ -154,3 +158,25 @@ def test_live_curves_redraw_one_output(monkeypatch: pytest.MonkeyPatch) -> None:
     live(HISTORY)
     assert len(shown) == len(updated) == 1
     assert "After epoch 2: loss 1.50" in updated[0]
+
+
+def test_overheads_are_where_they_belong() -> None:
+    (axis,) = DRAWN["overheads"](None).axes
+    first, second = axis.get_lines()
+    assert axis.get_xscale() == "log"
+    assert list(first.get_xdata()) == [0.8, 17.0]
+    assert list(second.get_xdata()) == [1.6, 34.0]
+    assert axis.yaxis_inverted()
+    assert first.get_color() != second.get_color()
+    with pytest.raises(ValueError, match="b adds nothing to bytes"):
+        figures.overheads({"a": ADDED, "b": ADDED | {"bytes": 0.0}}, "added")
+
+
+def test_trade_off_has_its_spread_only_where_it_is_known() -> None:
+    for axis, bars in zip(DRAWN["trade_off"](None).axes, (True, False), strict=True):
+        (dots,) = axis.containers
+        assert dots.has_yerr is bars
+        assert [list(d) for d in (dots[0].get_xdata(), dots[0].get_ydata())] == [[20_000, 2_500_000], [84.0, 83.5]]
+        assert [label.get_text() for label in axis.get_xticklabels()] == ["20 k", "2.5 M"]
+        assert [text.get_text() for text in axis.texts] == ["r = 2", "r = 16"]
+        assert any(list(line.get_ydata()) == [83.0, 83.0] for line in axis.get_lines())

@@ -6,22 +6,27 @@
 from senet_edu.checks.chapter01 import colour_gates, convolution, receptive_field
 from senet_edu.checks.chapter02 import excite, gate_gradient, squeeze
 from senet_edu.checks.chapter02_block import se_block
+from senet_edu.checks.chapter03 import added_weights, multiply_adds, se_bytes, se_weights
 from senet_edu.checks.chapter05 import paired_difference, parameter_groups, triangle
 from senet_edu.checks.chapter07 import class_means, openers, specificity
 from senet_edu.checks.verdicts import Verdict
 
 __all__ = [
     "Verdict",
+    "added_weights",
     "class_means",
     "colour_gates",
     "convolution",
     "excite",
     "gate_gradient",
+    "multiply_adds",
     "openers",
     "paired_difference",
     "parameter_groups",
     "receptive_field",
     "se_block",
+    "se_bytes",
+    "se_weights",
     "specificity",
     "squeeze",
     "triangle",
