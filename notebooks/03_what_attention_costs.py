@@ -251,7 +251,7 @@ checks.multiply_adds(my_multiply_adds)
 #
 # <details><summary>What we found</summary>
 #
-# By far more than its arithmetic. It depends on the machine, and on what else it is doing, which is why the cell below measures on yours. For whole networks we keep a record: on the two CPU cores that made it, SE added 3.0 %<!-- record: se-overhead.full.forward.overhead --> to the forward pass of ResNet-18 and 15.0 %<!-- record: se-overhead.quarter.forward.overhead --> to that of its quarter-width twin. The paper measured SE-ResNet-50: from 164 to 167 ms an image on a CPU (2 %), and from 190 to 209 ms (10 %) for forward and backward of 256 images on eight GPUs. Others' runs of SE-ResNet-18 on one GPU took 8 to 20 % longer than plain ones; we have not measured one.
+# By far more than its arithmetic. It depends on the machine, and on what else it is doing, which is why the cell below measures on yours. For whole networks we keep a record: on the two CPU cores that made it, SE added 3.0 %<!-- record: se-overhead.full.forward.overhead --> to the forward pass of ResNet-18 and 44.8 %<!-- record: se-overhead.quarter.forward.overhead --> to that of its quarter-width twin. The paper measured SE-ResNet-50: from 164 to 167 ms an image on a CPU (2 %), and from 190 to 209 ms (10 %) for forward and backward of 256 images on eight GPUs. Others' runs of SE-ResNet-18 on one GPU took 8 to 20 % longer than plain ones; we have not measured one.
 #
 # </details>
 
@@ -392,7 +392,7 @@ figures.show(
 )
 
 # %% [markdown]
-# Times: random images in float32, medians over turns, made on two CPU cores. Forward and backward of full width came out at 10.0 %<!-- record: se-overhead.full.forward_and_backward.overhead -->, of quarter width at 20.0 %<!-- record: se-overhead.quarter.forward_and_backward.overhead -->. `python benchmarks/se_overhead.py` measures it on yours.
+# Times: random images in float32, medians over turns, made on two CPU cores. Forward and backward of full width came out at 33.2 %<!-- record: se-overhead.full.forward_and_backward.overhead -->, of quarter width at 64.1 %<!-- record: se-overhead.quarter.forward_and_backward.overhead -->. `python benchmarks/se_overhead.py` measures it on yours.
 #
 # Can the traffic be saved? A compiler may merge the scale with the sum and the ReLU behind it, so that $U$ is written less often. But no gate is known before the squeeze has seen all of $U$: a second pass stays.
 
