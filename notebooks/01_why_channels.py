@@ -114,7 +114,7 @@ V[3, 0, 1, 1], V[3, 2, 1, 1] = 1, -1  # red minus blue, at the middle of the ker
 FILTERS = ("blur", "upright edges", "edges across", "red − blue")
 
 # %% [markdown]
-# For every filter we compute the three summands $v_c^s * x^s$, one input channel at a time, and compare their sum with PyTorch's convolution.
+# For every filter we compute the three summands $v_c^s * x^s$, one input channel at a time, and compare their sum with PyTorch's convolution. In the figure yellow is above 0, blue below, grey about 0.
 
 # %% tags=["nbval-check-output"]
 from torch.nn import functional as F
