@@ -358,6 +358,7 @@ def small_network(kind, seed):
     return SmallNetwork(middles[kind])
 
 
+# %%
 def train(network, images, labels, epochs=3, rate=5e-3):
     x, y = se.training.normalise(images), labels.float()
     batches = [b for _ in range(epochs) for b in torch.randperm(len(y)).split(32)]
@@ -372,6 +373,7 @@ def train(network, images, labels, epochs=3, rate=5e-3):
     return network.eval()
 
 
+# %%
 @torch.no_grad()
 def in_parts(function, images):
     """function(x) of all images, a hundred at a time to spare memory."""
