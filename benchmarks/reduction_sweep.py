@@ -35,12 +35,12 @@ def gather(folders: dict[str, Path]) -> tuple[dict[str, Any], dict[str, Excitati
     records: dict[str, Any] = {}
     gates: dict[str, Excitations] = {}
     for key, folder in folders.items():
-        path = folder / "record.json"
-        if not path.exists():
+        path, recorded = folder / "record.json", folder / "excitations.safetensors"
+        if not path.exists() or (key != "plain" and not recorded.exists()):
             raise SystemExit(f"{key}: no finished run in {folder}; python benchmarks/gate_trials.py {key}:0 makes it")
         records[key] = json.loads(path.read_text(encoding="utf-8"))
         if key != "plain":
-            gates[key] = Excitations.load(folder / "excitations.safetensors")
+            gates[key] = Excitations.load(recorded)
     for key in SHIPPED.keys() - folders.keys():
         records[key] = results.load_record(SHIPPED[key])
         if key != "plain":
