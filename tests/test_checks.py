@@ -7,14 +7,18 @@ import inspect
 
 import pytest
 import torch
-import wrong_answers_03  # noqa: F401  adds its exercises to the tables
+import wrong_answers_01  # noqa: F401 (importing adds its answers)
+import wrong_answers_03  # noqa: F401
 from wrong_answers import RIGHT, STUBS, WRONG
 
 from senet_edu import checks
-from senet_edu.checks import chapter02, chapter03, chapter05, chapter07
+from senet_edu.checks import chapter01, chapter02, chapter03, chapter05, chapter07
 from senet_edu.checks.verdicts import Mistake
 
 NUMBERS = {
+    "convolution": "1.1",
+    "receptive_field": "1.2",
+    "colour_gates": "1.3",
     "squeeze": "2.1",
     "excite": "2.2",
     "gate_gradient": "2.4",
@@ -133,6 +137,9 @@ def test_messages_repeat_and_leave_the_generator_alone(name):
 
 
 MISTAKES = {
+    "convolution": chapter01.convolution_mistakes(),
+    "receptive_field": chapter01.receptive_field_mistakes(),
+    "colour_gates": chapter01.gate_mistakes(),
     "squeeze": chapter02.squeeze_mistakes(),
     "excite": chapter02.excite_mistakes(),
     "gate_gradient": chapter02.gradient_mistakes(),

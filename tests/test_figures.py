@@ -38,6 +38,14 @@ DRAWN = {
     "curves": lambda r: figures.curves({"one": HISTORY, "two": HISTORY[:1]}),
     "bars": lambda r: figures.bars({"a": [1, 2], "b": [3, 4]}, ["x", "y"], "height"),
     "lines": lambda r: figures.lines({"a": ([0, 1], [1, 2])}, "x", "y"),
+    "where_and_which": lambda r: figures.where_and_which(
+        torch.rand(3, 6, 8), torch.rand(6, 8), torch.tensor([1.0, 0.5, 0.0])
+    ),
+    "squares": lambda r: figures.squares(se.shapes(2, seed=0)[0], {"a": (5, 6, 3), "b": (9, 9, 7)}, ["x", "y"]),
+    "dots": lambda r: figures.dots({"a": [1, 2, 3], "b": [2]}, "height", {"mark": 2}),
+    "line_panels": lambda r: figures.line_panels(
+        {"p": {"a": ([0, 1], [1, 2])}, "q": {"a": ([0, 1], [5, 9])}}, "x", "y"
+    ),
     "overheads": lambda r: figures.overheads({"a": ADDED, "b": {k: 2 * v for k, v in ADDED.items()}}, "added"),
     "trade_off": lambda r: figures.trade_off([TRADE, TRADE], [0.1, None]),
 }
@@ -53,7 +61,7 @@ def test_every_figure_is_a_png_and_the_same_twice(recorded, name: str) -> None:
 
 
 def test_axes_are_labelled(recorded) -> None:
-    for name in ("class_gates", "gate_distributions", "class_curves", "curves", "lines"):
+    for name in ("class_gates", "gate_distributions", "class_curves", "curves", "lines", "line_panels"):
         labelled = DRAWN[name](recorded).axes
         assert any(axis.get_xlabel() for axis in labelled), name
         assert any(axis.get_ylabel() for axis in labelled), name
@@ -85,6 +93,38 @@ def test_more_lines_than_colours_are_refused(recorded) -> None:
 def test_panels_without_a_block_are_empty(recorded) -> None:
     shown = [axis.axison for axis in figures.class_gates(recorded, list(recorded)[:3], CLASSES).axes]
     assert shown == [True, True, True, False]
+
+
+def test_squares_lie_around_their_middle_pixel() -> None:
+    figure = figures.squares(se.shapes(2, seed=0)[0], {"a": (5, 6, 3), "b": (9, 9, 7)}, ["x", "y"])
+    for axis in figure.axes:
+        a, b = axis.patches
+        assert a.get_bbox().extents.tolist() == [4.5, 3.5, 7.5, 6.5]  # columns 5 to 7, rows 4 to 6, edges and all
+        assert b.get_bbox().extents.tolist() == [5.5, 5.5, 12.5, 12.5]
+        assert a.get_edgecolor() != b.get_edgecolor()
+
+
+def test_where_weighs_places_and_which_weighs_channels() -> None:
+    image, where, which = torch.rand(3, 6, 8), torch.rand(6, 8), torch.tensor([1.0, 0.5, 0.0])
+    drawn = [axis.images[0].get_array() for axis in figures.where_and_which(image, where, which).axes if axis.images]
+    red, green, blue, together = (torch.as_tensor(drawn[i]) for i in (5, 6, 7, 8))  # the second row, after its weights
+    assert torch.equal(torch.stack([red, green, blue]), image * where)
+    assert torch.equal(together.permute(2, 0, 1), image * where)
+    for channel, (weight, shown) in enumerate(zip(which, drawn[9:12], strict=True)):
+        assert torch.equal(torch.as_tensor(shown), weight * image[channel])
+
+
+def test_every_dot_has_its_height() -> None:
+    axis = figures.dots({"a": [1, 2, 3], "b": [2]}, "height", {"mark": 2.5}).axes[0]
+    heights = [list(line.get_ydata()) for line in axis.get_lines()]
+    assert heights == [[1, 2, 3], [2], [2.5, 2.5]]
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["a", "b"]
+
+
+def test_line_panels_have_scales_of_their_own() -> None:
+    left, right = DRAWN["line_panels"](None).axes
+    assert left.get_ylim()[1] < 3 < 5 < right.get_ylim()[1]
+    assert [left.get_title(), right.get_title()] == ["p", "q"]
 
 
 def test_page_keeps_picture_and_description() -> None:

@@ -3,6 +3,7 @@
 `verdicts` has the machinery, the other modules the exercises of one chapter each.
 """
 
+from senet_edu.checks.chapter01 import colour_gates, convolution, receptive_field
 from senet_edu.checks.chapter02 import excite, gate_gradient, squeeze
 from senet_edu.checks.chapter02_block import se_block
 from senet_edu.checks.chapter03 import added_weights, multiply_adds, se_bytes, se_weights
@@ -14,12 +15,15 @@ __all__ = [
     "Verdict",
     "added_weights",
     "class_means",
+    "colour_gates",
+    "convolution",
     "excite",
     "gate_gradient",
     "multiply_adds",
     "openers",
     "paired_difference",
     "parameter_groups",
+    "receptive_field",
     "se_block",
     "se_bytes",
     "se_weights",
