@@ -442,7 +442,7 @@ widgets.reduction_sliders()
 #
 # <details><summary>What we found</summary>
 #
-# There is no order to compare. Each $r$ was trained with one seed, from 84.68 %<!-- record: reduction-sweep.r2.accuracy --> for $r$ = 2 to 84.04 %<!-- record: reduction-sweep.r4.accuracy --> for $r$ = 4, with 84.33 %<!-- record: reduction-sweep.plain.accuracy --> for the plain network between them. One network differs about as much from seed to seed: the bars show one standard deviation over three seeds of $r$ = 16, and four runs of *one* setting typically span two of them. A ranking from one seed a setting would be a ranking of luck. What can be said: from $r$ = 2 to 16, no large difference, as in the paper.
+# There is no order to compare. Each $r$ was trained with one seed, from 84.68 %<!-- record: reduction-sweep.r2.accuracy --> for $r$ = 2 to 84.04 %<!-- record: reduction-sweep.r4.accuracy --> for $r$ = 4, with 84.33 %<!-- record: reduction-sweep.plain.accuracy --> for the plain network between them. One network differs about as much from seed to seed: the bars show one standard deviation over seeds of $r$ = 16, and four runs of *one* setting typically span two of them. A ranking from one seed a setting would be a ranking of luck. What can be said: from $r$ = 2 to 16, no large difference, as in the paper.
 #
 # </details>
 
