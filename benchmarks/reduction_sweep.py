@@ -20,6 +20,7 @@ import senet_edu as se
 from senet_edu import cost, results
 from senet_edu.excitations import Excitations
 from senet_edu.models import se_blocks
+from senet_edu.training.checkpoint import write_atomically
 
 NAME = "reduction-sweep"
 SHIPPED = {"r16": "se_resnet18-quarter", "plain": "resnet18-quarter"}
@@ -35,12 +36,12 @@ def gather(folders: dict[str, Path]) -> tuple[dict[str, Any], dict[str, Excitati
     records: dict[str, Any] = {}
     gates: dict[str, Excitations] = {}
     for key, folder in folders.items():
-        path = folder / "record.json"
-        if not path.exists():
+        path, recorded = folder / "record.json", folder / "excitations.safetensors"
+        if not path.exists() or (key != "plain" and not recorded.exists()):
             raise SystemExit(f"{key}: no finished run in {folder}; python benchmarks/gate_trials.py {key}:0 makes it")
         records[key] = json.loads(path.read_text(encoding="utf-8"))
         if key != "plain":
-            gates[key] = Excitations.load(folder / "excitations.safetensors")
+            gates[key] = Excitations.load(recorded)
     for key in SHIPPED.keys() - folders.keys():
         records[key] = results.load_record(SHIPPED[key])
         if key != "plain":
@@ -69,14 +70,16 @@ def row(record: dict[str, Any], gates: Excitations | None) -> dict[str, Any]:
 
 
 def write_gates(gates: dict[str, Excitations], path: Path) -> None:
-    """The class means of all blocks as float16: "r4.SE_5_1" [K, C] and so on."""
-    from safetensors.torch import save_file
+    """The class means of all blocks as float16, "r4.SE_5_1" [K, C] and so on, unless the file has them already."""
+    from safetensors.torch import load_file, save_file
 
     means = {f"{key}.{block}": g.mean.to(torch.float16) for key, found in gates.items() for block, g in found.items()}
+    written = load_file(path) if path.exists() else {}
+    if written.keys() == means.keys() and all(torch.equal(written[key], means[key]) for key in means):
+        return
     first = gates["r16"]
     header = {"classes": json.dumps(first.classes), "blocks": json.dumps(list(first))}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(means, path, metadata=header)
+    write_atomically(path, lambda temporary: save_file(means, temporary, metadata=header))
 
 
 def main() -> None:

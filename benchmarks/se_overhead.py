@@ -60,7 +60,7 @@ def measure(width: float, batch: int, device: torch.device) -> dict[str, Any]:
 def keep_freed_memory() -> None:
     """Let glibc keep what is freed: fresh pages cost time, and which network asks for them depends on what ran before.
 
-    Without it the same two networks differed by -4 to +4 % from run to run.
+    Without it, which of two networks is faster can change from run to run.
     """
     if sys.platform == "linux":
         mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h
