@@ -485,6 +485,7 @@ def test_what_a_block_by_hand_says_when_it_does_not_fit() -> None:
         (tiny_resnet, {"after": {"layer9": 64}}, "no module layer9"),
         (tiny_resnet, {"after": {"layer1": 64}, "placement": "pre"}, "do not go with"),
         (lambda: nn.ModuleDict({"a": nn.ModuleList([nn.ReLU()])}), {"after": {"a": 8}}, "a is a list of modules"),
+        (tiny_vgg, {"before": {"features": 3, "features.0": 3}, "reduction": 1}, "two names mean the same place"),
         (tiny_vgg, {"placement": "pre"}, "'pre' is for residual units; VGG has only 'standard'"),
         (lambda: tv.mobilenet_v2(), {"placement": "identity"}, "not every unit has a skip"),
         (lambda: tv.mobilenet_v3_small(), {}, "SE of its own .SqueezeExcitation"),

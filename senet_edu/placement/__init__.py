@@ -17,8 +17,7 @@ from torch import nn
 
 from senet_edu.blocks import Gate, SEBlock, Squeeze
 from senet_edu.placement.backbones import FAMILIES, KNOWN, Place
-from senet_edu.placement.hooks import after as after_module
-from senet_edu.placement.hooks import before as before_module
+from senet_edu.placement.hooks import first_link, put_after, put_before
 from senet_edu.placement.residual import Placement
 
 __all__ = ["PLACEMENTS", "Placement", "add_se", "insert"]
@@ -68,26 +67,14 @@ def add_se(
         ValueError: a backbone that is not known, or has SE already; a stage, placement or module it does not have; no
             hidden unit left. The backbone is then as it was.
     """
-    make_se = partial(
-        SEBlock, reduction=reduction, bias=bias, squeeze=squeeze, gate=gate, min_hidden=min_hidden
-    )  # channels C to a block
+    make_se = partial(SEBlock, reduction=reduction, bias=bias, squeeze=squeeze, gate=gate, min_hidden=min_hidden)
     if any(isinstance(module, SEBlock) for module in backbone.modules()):
         raise ValueError("this network has SE blocks already: give all places in one call, on a plain network")
     if after is None and before is None:
         return insert(backbone, make_se, placement, stages)
     if stages is not None or placement != "standard":
         raise ValueError("`stages` and `placement` do not go with `after` and `before`, which say where by themselves")
-    modules = dict(backbone.named_modules())
-    if unknown := ({*(after or {})} | {*(before or {})}) - modules.keys():
-        raise ValueError(f"no module {', '.join(sorted(unknown))}; `named_modules()` lists them")
-    for name in {*(after or {}), *(before or {})}:
-        if isinstance(modules[name], nn.ModuleList | nn.ModuleDict):
-            raise ValueError(f"{name} is a list of modules, which is never called: name one of its modules")
-    chosen = {named(f"SE_{n}", make_se(c), backbone): after_module(modules[n]) for n, c in (after or {}).items()}
-    chosen |= {named(f"SE_{n}_in", make_se(c), backbone): before_module(modules[n]) for n, c in (before or {}).items()}
-    for se, put in chosen.items():
-        put(se)
-    return backbone
+    return insert_by_hand(backbone, make_se, after or {}, before or {})
 
 
 def insert(
@@ -107,6 +94,25 @@ def insert(
     blocks = [named(f"SE_{place.stage}_{place.block}", make_se(place.channels), backbone) for place in chosen]
     for place, se in zip(chosen, blocks, strict=True):
         place.insert(se)
+    return backbone
+
+
+def insert_by_hand(
+    backbone: Net, make_se: Callable[[int], nn.Module], after: Mapping[str, int], before: Mapping[str, int]
+) -> Net:
+    """`add_se` for any backbone, at modules given by name with their channels C."""
+    modules = dict(backbone.named_modules())
+    if unknown := {*after, *before} - modules.keys():
+        raise ValueError(f"no module {', '.join(sorted(unknown))}; `named_modules()` lists them")
+    for name in {*after, *before}:
+        if isinstance(modules[name], nn.ModuleList | nn.ModuleDict):
+            raise ValueError(f"{name} is a list of modules, which is never called: name one of its modules")
+    if len({first_link(modules[name]) for name in before}) < len(before):
+        raise ValueError(f"among {', '.join(before)} two names mean the same place: a Sequential begins with its first")
+    blocks = [(put_after, modules[name], named(f"SE_{name}", make_se(c), backbone)) for name, c in after.items()]
+    blocks += [(put_before, modules[name], named(f"SE_{name}_in", make_se(c), backbone)) for name, c in before.items()]
+    for put, module, se in blocks:
+        put(module, se)
     return backbone
 
 

@@ -44,10 +44,16 @@ def put_after(module: nn.Module, se: nn.Module) -> None:
 
 def put_before(module: nn.Module, se: nn.Module) -> None:
     """From now on `module`'s first input passes through `se`."""
-    while is_chain(module):
-        module = next(module.children())
+    module = first_link(module)
     module.add_module("se_before", se)
     module.register_forward_pre_hook(scale_input)
+
+
+def first_link(module: nn.Module) -> nn.Module:
+    """The module, or what a Sequential calls first."""
+    while is_chain(module):
+        module = next(module.children())
+    return module
 
 
 def is_chain(module: nn.Module) -> bool:
