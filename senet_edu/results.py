@@ -17,10 +17,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from senet_edu.excitations import Excitations
-from senet_edu.models import ResNet, create_model
+from senet_edu.models import NamedNetwork, create_model
 from senet_edu.training import Evaluation, Recipe, Run, describe, evaluate, fit
 from senet_edu.training.checkpoint import write_atomically
 from senet_edu.training.machine import Precision
@@ -258,7 +259,7 @@ def list_weights() -> list[str]:
     return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
 
 
-def load_network(name: str) -> ResNet:
+def load_network(name: str) -> NamedNetwork:
     """The network that the shipped weights `name` belong to, with those weights, as its record describes it.
 
     Raises:
@@ -268,7 +269,7 @@ def load_network(name: str) -> ResNet:
     return restore(record, WEIGHTS / f"{name}.safetensors")
 
 
-def load_run(folder: str | Path) -> ResNet:
+def load_run(folder: str | Path) -> NamedNetwork:
     """The network that `senet-edu train FOLDER` trained.
 
     Raises:
@@ -282,7 +283,7 @@ def load_run(folder: str | Path) -> ResNet:
     return restore(json.loads(path.read_text(encoding="utf-8")), path.with_name("weights.safetensors"))
 
 
-def restore(record: dict[str, Any], path: Path) -> ResNet:
+def restore(record: dict[str, Any], path: Path) -> NamedNetwork:
     """Build a record's network and put in its weights, whose checksum the record knows."""
     model = create_model(**record["model"])
     load_weights(model, path, record["weights_sha256"])
@@ -314,12 +315,18 @@ def load_pretrained(model: nn.Module, config: dict[str, Any], wanted: bool | str
     """
     records = {name: load_record(name) for name in list_weights()}
     for name, record in records.items():
-        if record["model"] == config and wanted in (True, name):
+        if wanted in (True, name) and config_of(record) == config:
             return load_weights(model, WEIGHTS / f"{name}.safetensors", record["weights_sha256"])
     have = "; ".join(f"{name}: {record['model']}" for name, record in records.items()) or "none"
     raise ValueError(
         f"no shipped weights{f' {wanted!r}' if wanted is not True else ''} for {config}. There are: {have}"
     )
+
+
+def config_of(record: dict[str, Any]) -> dict[str, Any]:
+    """All arguments that build a record's network; one younger than the record stands at its default."""
+    with torch.device("meta"):  # shapes without values: nothing is computed
+        return create_model(**record["model"]).config
 
 
 def load_excitations(name: str) -> Excitations:

@@ -65,7 +65,8 @@ def test_rooms_know_only_what_is_below_them() -> None:
     allowed = {
         "blocks": set(),
         "cost": {"blocks"},
-        "models": {"blocks", "results"},  # results only to load shipped weights
+        "placement": {"blocks"},
+        "models": {"blocks", "placement", "results"},  # results only to load shipped weights
         "data": set(),
         "training": {"blocks", "data"},
         "excitations": {"blocks", "models", "training"},
