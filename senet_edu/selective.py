@@ -61,6 +61,19 @@ def add(maps: Sequence[Tensor]) -> Tensor:
     return sum(maps[1:], start=maps[0])
 
 
+class BranchConv2d(nn.Conv2d):
+    """A convolution that on a CPU computes in the NCHW layout, whatever the layout of its input and weights.
+
+    In channels_last, the layout of the batches of `training.fit`, PyTorch 2.15's weight gradient of a grouped, dilated
+    convolution in bfloat16 is garbage on a CPU, often not a number. (Seen at 32×32 with stride 1 on an AMD EPYC.)
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return super().forward(x)
+        return self._conv_forward(x.contiguous(), self.weight.contiguous(), self.bias)
+
+
 class SKConv(nn.Module):
     """The SK convolution, SK[M, G, r] (figure 1; eqs 1 to 6). In: [N, C', H', W'], out: [N, C, H, W].
 
@@ -109,7 +122,7 @@ class SKConv(nn.Module):
             raise ValueError(f"groups of {odd} do not divide {channels} channels in and {out_channels} out")
         self.branches = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(channels, out_channels, 3, stride, padding=d, dilation=d, groups=g, bias=False),
+                BranchConv2d(channels, out_channels, 3, stride, padding=d, dilation=d, groups=g, bias=False),
                 nn.BatchNorm2d(out_channels),
                 nn.ReLU(),
             )
