@@ -189,6 +189,33 @@ def train(
     typer.echo(f"{accuracy:.2%} single view, {flipped:.2%} with the mirror image; see {folder / 'record.json'}")
 
 
+@app.command("models")
+def list_networks(
+    placement: Annotated[
+        str, typer.Option(help="Of the SE blocks: standard, or pre, post, identity, 3x3 (residual networks).")
+    ] = "standard",
+) -> None:
+    """Count weights and multiply-adds of every named network, and compare with the papers."""
+    from typing import get_args
+
+    from senet_edu.models.table import count_models
+    from senet_edu.placement import Placement
+
+    if placement not in get_args(Placement):
+        raise ValueError(f"placement is one of {', '.join(get_args(Placement))}, not {placement!r}")
+    form = "{:23} {:9} {:>13} {:>9} {:>8} {:>7}  {}".format
+    typer.echo(form("network", "placement", "parameters", "GMAdds", "printed", "image", "source"))
+    notes: dict[str, str] = {}
+    for row in count_models(placement):  # type: ignore[arg-type]
+        printed = "" if row.printed is None else f"{row.printed:.3g}" if row.printed < 1 else f"{row.printed:.2f}"
+        counted = f"{row.multiply_adds / 1e9:.3f}"
+        image = f"{row.size[1]}×{row.size[2]}"
+        typer.echo(form(row.network, row.placement, f"{row.parameters:,}", counted, printed, image, row.source))
+        notes |= {row.network.removeprefix("se_"): row.note} if row.note else {}
+    for name, note in notes.items():
+        typer.echo(f"{name}: {note}")
+
+
 @app.command()
 def excitations(
     out: Annotated[Path, typer.Argument(help="Folder for figures, table and statistics.")],

@@ -1,4 +1,4 @@
-"""The selective-kernel convolution: split, fuse, select, and one module that calls them.
+"""The selective-kernel convolution: split, fuse, select as functions, and one module of the three.
 
 Paper: Li, Wang, Hu, Yang, "Selective Kernel Networks", arXiv 1903.06586. Equation and table numbers are that paper's.
 """
@@ -151,7 +151,8 @@ class SKConv(nn.Module):
         maps = split(x, self.branches)  # M of [N, C, H, W]
         if not self.attends:
             return add(maps)
-        z = fuse(maps, self.fc1.weight, self.norm)  # [N, d]
+        s = squeeze(add(maps))  # [N, C], eqs 1 and 2
+        z = torch.relu(self.norm(self.fc1(s)))  # [N, d], eq. 3
         logits = self.fc2(z).unflatten(1, (-1, self.channels))  # [N, M, C]
         a = self.attention(logits)  # [N, M, C], eq. 5
         return select(maps, a)

@@ -52,10 +52,11 @@ def imported(path: Path) -> set[str]:
 
 
 def test_what_the_package_imports_is_declared() -> None:
-    """Colab installs no extras: only the runner of chapters may need the course's."""
-    always, course = PROJECT["dependencies"], PROJECT["optional-dependencies"]["course"]
+    """Colab installs no extras: only the runner of chapters may need the course's, and borrowed networks timm."""
+    always, extras = PROJECT["dependencies"], PROJECT["optional-dependencies"]
+    needs = {"course.py": extras["course"], "borrowed.py": extras["timm"]}
     for path in (ROOT / "senet_edu").rglob("*.py"):
-        declared = {name_of(r) for r in (always + course if path.name == "course.py" else always)}
+        declared = {name_of(r) for r in always + needs.get(path.name, [])}
         others = {name.split(".")[0] for name in imported(path)} - set(sys.stdlib_module_names) - {"senet_edu"}
         assert others <= {IMPORT_NAMES.get(name, name) for name in declared}, path
 
@@ -67,7 +68,7 @@ def test_rooms_know_only_what_is_below_them() -> None:
         "selective": {"blocks"},
         "cost": {"blocks"},
         "placement": {"blocks"},
-        "models": {"blocks", "selective", "placement", "results"},  # results only to load shipped weights
+        "models": {"blocks", "selective", "cost", "placement", "results"},  # results only to load shipped weights
         "data": set(),
         "training": {"blocks", "data"},
         "excitations": {"blocks", "selective", "models", "training"},

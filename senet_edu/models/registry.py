@@ -36,6 +36,8 @@ class Network:
             that exists only with SE is called by `name` itself.
         stems: those it can have, its own first.
         stages: numbers of the stages that SE blocks can be in.
+        smallest: side of the smallest image it takes.
+        counted: arguments of `create_model` for the network that the paper counts, beside `num_classes`.
         size: of the image [C, H, W] for which the paper counts multiply-adds.
         num_classes: for which the paper counts weights.
         printed: multiply-adds that the paper prints, in units of 1e9: plain, with SE.
@@ -51,6 +53,8 @@ class Network:
     plain: bool = True
     stems: tuple[Stem, ...] = ("imagenet",)
     stages: tuple[int, ...] = (2, 3, 4, 5)
+    smallest: int = 1
+    counted: dict[str, Any] = field(default_factory=dict)
     size: tuple[int, int, int] = (3, 224, 224)
     num_classes: int = 1000
     printed: tuple[float | None, float | None] = (None, None)

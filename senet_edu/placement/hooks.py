@@ -1,0 +1,56 @@
+"""SE behind or before a whole module: the block becomes its child `se_after` or `se_before`, a hook calls it.
+
+The hooks are plain functions that look the block up in the module they are called for, so that copies and pickles of
+a network use their own blocks. Beware of what makes a new module in place of the old one, as
+``nn.SyncBatchNorm.convert_sync_batchnorm`` does with each BN: hooks stay behind. `add_se` puts none on a BN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+
+def scale_output(module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+    """Forward hook: the module's output [N, C, H, W], each map times its gate."""
+    return checked(module.se_after, output)(output)
+
+
+def scale_input(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Forward pre-hook: the same for the first of the module's inputs."""
+    return checked(module.se_before, inputs[0])(inputs[0]), *inputs[1:]
+
+
+def checked(se: Any, u: Any) -> Callable[[Tensor], Tensor]:
+    """The block, if u is feature maps of as many channels as it was made for."""
+    if not isinstance(u, Tensor) or u.dim() != 4:
+        said = f"a tensor of shape {tuple(u.shape)}" if isinstance(u, Tensor) else f"a {type(u).__name__}"
+        raise ValueError(f"{se.name} needs feature maps [N, C, H, W], and gets {said}: it stands at the wrong module")
+    if u.shape[1] != se.channels:
+        raise ValueError(f"{se.name} was made for {se.channels} channels and gets {u.shape[1]}")
+    return se
+
+
+def put_after(module: nn.Module, se: nn.Module) -> None:
+    """From now on `module`'s output passes through `se`."""
+    module.add_module("se_after", se)
+    module.register_forward_hook(scale_output)
+
+
+def put_before(module: nn.Module, se: nn.Module) -> None:
+    """From now on `module`'s first input passes through `se`."""
+    module.add_module("se_before", se)
+    module.register_forward_pre_hook(scale_input)
+
+
+def after(module: nn.Module) -> Callable[[nn.Module], None]:
+    """`put_after` for a module that is known, and a block that is not yet."""
+    return partial(put_after, module)
+
+
+def before(module: nn.Module) -> Callable[[nn.Module], None]:
+    """`put_before`, likewise."""
+    return partial(put_before, module)
