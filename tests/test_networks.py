@@ -6,6 +6,7 @@ Counts named "released" were added up, layer by layer, from the authors' publish
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from senet_edu import cost
 from senet_edu.blocks import SEBlock
-from senet_edu.excitations import override_gates, record_attention
+from senet_edu.excitations import override_gates, record_attention, removed_after
 from senet_edu.models import create_model, se_blocks
 from senet_edu.models.bn_inception import HalvingPool
 from senet_edu.models.senet154 import SENet154, freeze_norms
@@ -24,7 +25,9 @@ from senet_edu.selective import sk_blocks
 IMAGENET = (3, 224, 224)
 
 
+@cache
 def empty(name: str, num_classes: int = 1000, **settings) -> nn.Module:
+    """Shapes without values (meta device), to be counted and left as it is."""
     with torch.device("meta"):
         return create_model(name, num_classes, **settings)
 
@@ -135,7 +138,7 @@ def test_sk_resnet18_costs_what_resnet18_does_but_for_the_attention(width):
 def test_gates_are_named_by_stage_and_block(name, depths):
     assert list(se_blocks(empty(name))) == numbered("SE", depths)
     last = max(depths)
-    assert list(se_blocks(empty(name, stages=[last]))) == numbered("SE", {last: depths[last]})
+    assert list(se_blocks(empty(name, stages=(last,)))) == numbered("SE", {last: depths[last]})
 
 
 @pytest.mark.parametrize(
@@ -155,9 +158,12 @@ def test_selective_kernels_are_named_by_stage_and_block(name, depths):
 
 def sizes(model: nn.Module, modules: list[nn.Module], size: tuple[int, ...]) -> list[tuple[int, ...]]:
     found: list[tuple[int, ...]] = []
-    for module in modules:
-        module.register_forward_hook(lambda module, inputs, out: found.append(tuple(out.shape[1:])))
-    model.eval()(torch.empty(1, *size, device="meta"))
+
+    def look(module: nn.Module, inputs: object, out: Tensor) -> None:
+        found.append(tuple(out.shape[1:]))
+
+    with removed_after(module.register_forward_hook(look) for module in modules):
+        model.eval()(torch.empty(1, *size, device="meta"))
     return found
 
 
