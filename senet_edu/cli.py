@@ -194,6 +194,7 @@ def list_networks(
     placement: Annotated[
         str, typer.Option(help="Of the SE blocks: standard, or pre, post, identity, 3x3 (residual networks).")
     ] = "standard",
+    bias: Annotated[bool, typer.Option(help="Biases in the SE layers; the paper's ablations have none.")] = True,
 ) -> None:
     """Count weights and multiply-adds of every named network, and compare with the papers."""
     from typing import get_args
@@ -206,7 +207,7 @@ def list_networks(
     form = "{:23} {:9} {:>13} {:>9} {:>8} {:>7}  {}".format
     typer.echo(form("network", "placement", "parameters", "GMAdds", "printed", "image", "source"))
     notes: dict[str, str] = {}
-    for row in count_models(placement):  # type: ignore[arg-type]
+    for row in count_models(placement, bias):  # type: ignore[arg-type]
         printed = "" if row.printed is None else f"{row.printed:.3g}" if row.printed < 1 else f"{row.printed:.2f}"
         counted = f"{row.multiply_adds / 1e9:.3f}"
         image = f"{row.size[1]}×{row.size[2]}"

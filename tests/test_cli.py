@@ -86,6 +86,27 @@ def test_data_counts_and_names_its_source(images: Path) -> None:
     assert "drawn.tar.gz" in said
 
 
+def test_models_counts_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from senet_edu.models import table
+
+    few = {name: table.NETWORKS[name] for name in ("resnet18", "resnet50", "inception_resnet_v2")}
+    monkeypatch.setattr(table, "NETWORKS", few)
+    said = invoke("models").splitlines()
+    rows = {line.split()[0]: line for line in said[1:7]}
+    assert list(rows) == [prefix + name for name in few for prefix in ("", "se_")]
+    for part in ("standard", "28,088,024", " 3.860", " 3.87", "224×224", "SENet, table 2"):
+        assert part in rows["se_resnet50"]
+    assert "standard" not in rows["resnet50"]
+    (note,) = said[7:]  # a count that differs from the paper's has its reason
+    assert note.startswith("inception_resnet_v2: ")
+    assert [line.split()[:3] for line in invoke("models", "--placement", "pre", "--no-bias").splitlines()[1:]] == [
+        ["se_resnet18", "pre", f"{11_689_512 + 54_784:,}"],
+        ["se_resnet50", "pre", f"{25_557_032 + 1_991_168:,}"],
+    ]
+    with pytest.raises(ValueError, match="placement is one of standard, pre"):
+        invoke("models", "--placement", "before")
+
+
 def test_doctor_says_what_is_here(images: Path) -> None:
     said = invoke("doctor", "--data", images)
     for word in ("processor", "torch", "precision", "speed", "disk", "drawn.tar.gz"):

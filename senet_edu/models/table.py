@@ -64,11 +64,16 @@ def count_network(network: Network, name: str, **settings: Any) -> Row:
     )
 
 
-def count_models(placement: Placement = "standard") -> Iterator[Row]:
-    """A row for every named network, plain and with SE; for other placements than standard only those that have it."""
+def count_models(placement: Placement = "standard", bias: bool = True) -> Iterator[Row]:
+    """A row for every named network, plain and with SE, one by one as they are counted.
+
+    Args:
+        placement: of the SE blocks; for others than "standard" there are only rows with SE of networks that have it.
+        bias: of the SE layers: the released models have biases, the paper's ablations none.
+    """
     for network in NETWORKS.values():
         for name in network.names:
             if placement == "standard":
-                yield count_network(network, name)
-            elif "placement" in network.options and name != network.name:
-                yield count_network(network, name, placement=placement)
+                yield count_network(network, name, bias=bias)
+            elif "placement" in network.options and (name != network.name or not network.plain):
+                yield count_network(network, name, placement=placement, bias=bias)

@@ -60,7 +60,8 @@ def add_se(
         stages: stages that get SE, by default all. Numbers are those in the blocks' names SE_{stage}_{block}: 2 to 5 in
             a ResNet, 1 to 5 in VGG and MobileNet, 3 to 5 in the Inceptions.
         after: for a backbone of another kind, modules by name and the channels C they put out:
-            ``{"features.3": 64}``. The block SE_features_3 then follows that module.
+            ``{"features.3": 64}``. The block SE_features_3 then follows that module. Name modules that are called once
+            in a forward pass: one ReLU that serves a whole network would bring its block to all these places.
         before: likewise with the channels they take; the block SE_features_3_in stands before the module.
 
     Raises:
@@ -79,6 +80,9 @@ def add_se(
     modules = dict(backbone.named_modules())
     if unknown := ({*(after or {})} | {*(before or {})}) - modules.keys():
         raise ValueError(f"no module {', '.join(sorted(unknown))}; `named_modules()` lists them")
+    for name in {*(after or {}), *(before or {})}:
+        if isinstance(modules[name], nn.ModuleList | nn.ModuleDict):
+            raise ValueError(f"{name} is a list of modules, which is never called: name one of its modules")
     chosen = {named(f"SE_{n}", make_se(c), backbone): after_module(modules[n]) for n, c in (after or {}).items()}
     chosen |= {named(f"SE_{n}_in", make_se(c), backbone): before_module(modules[n]) for n, c in (before or {}).items()}
     for se, put in chosen.items():

@@ -1,8 +1,9 @@
 """SE behind or before a whole module: the block becomes its child `se_after` or `se_before`, a hook calls it.
 
-The hooks are plain functions that look the block up in the module they are called for, so that copies and pickles of
-a network use their own blocks. Beware of what makes a new module in place of the old one, as
-``nn.SyncBatchNorm.convert_sync_batchnorm`` does with each BN: hooks stay behind. `add_se` puts none on a BN.
+(In a Sequential `se_after` is simply the last link.) The hooks are plain functions that look the block up in the module
+they are called for, so that copies and pickles of a network use their own blocks. Beware of what makes a new module in
+place of the old one, as ``nn.SyncBatchNorm.convert_sync_batchnorm`` does with each BN: hooks stay behind. `add_se` by
+itself puts none on a BN; by hand, name the module that holds the BN.
 """
 
 from __future__ import annotations
@@ -37,13 +38,21 @@ def checked(se: Any, u: Any) -> Callable[[Tensor], Tensor]:
 def put_after(module: nn.Module, se: nn.Module) -> None:
     """From now on `module`'s output passes through `se`."""
     module.add_module("se_after", se)
-    module.register_forward_hook(scale_output)
+    if not is_chain(module):  # a chain calls its new last child by itself
+        module.register_forward_hook(scale_output)
 
 
 def put_before(module: nn.Module, se: nn.Module) -> None:
     """From now on `module`'s first input passes through `se`."""
+    while is_chain(module):
+        module = next(module.children())
     module.add_module("se_before", se)
     module.register_forward_pre_hook(scale_input)
+
+
+def is_chain(module: nn.Module) -> bool:
+    """Whether the module is a Sequential and nothing more."""
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
 def after(module: nn.Module) -> Callable[[nn.Module], None]:
