@@ -60,7 +60,7 @@ def run(name: str, seed: int) -> None:
         se.load_cifar10(split="train"),
         test,
         RECIPE,
-        config={"name": "sk_resnet18", "width": WIDTH, **TRIALS[name]},
+        config=se.create_model("sk_resnet18", width=WIDTH).config | TRIALS[name],
         data=cifar10_source().description,
         seed=seed,
     )

@@ -90,7 +90,7 @@ class SKConv(nn.Module):
         min_width: L, the least d.
         stride: of every branch.
         dilations: D of each branch; None for 1, 2, …, M, the paper's kernels K3, K5, K7.
-        attention: False adds the branches up, the paper's baseline in table 7. One branch has no attention either.
+        attention: False adds the branches up, the paper's baseline. One branch has no attention either.
 
     Raises:
         ValueError: no branch, not as many dilations or groups as branches, groups that do not divide the channels, or
