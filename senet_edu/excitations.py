@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from senet_edu.blocks import SEBlock
 from senet_edu.models import se_blocks
+from senet_edu.selective import sk_blocks
 from senet_edu.training import predict
 from senet_edu.training.checkpoint import write_atomically
 from senet_edu.training.machine import Precision
@@ -303,6 +304,51 @@ def record_controls(
         predict(model, images, precision=precision, cpu=cpu)
     results = [Excitations({name: r.result(name) for name in blocks}, names) for r in (squeezed, untrained)]
     return results[0], results[1]
+
+
+def record_attention(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    batch_size: int = 500,
+    precision: Precision | None = None,
+    cpu: bool = False,
+) -> Excitations:
+    """Run the images through the network once and keep the statistics of every SK convolution's attention.
+
+    Args:
+        model: a network with SK convolutions.
+        images: uint8 [n, C, H, W].
+        labels: int64 [n]; without them all images are of one class, "all".
+        classes, batch_size, precision, cpu: as in `record_excitations`.
+
+    Returns:
+        For SK_{stage}_{block} with M branches the entries "SK_2_1 1" to "SK_2_1 M", with C channels each. Branch m has
+        dilation `sk_blocks(model)["SK_2_1"].dilations[m - 1]`, and ``.total_mean`` is its mean attention [C].
+
+    Raises:
+        ValueError: no images, labels that do not fit, or a network without named SK convolutions with attention.
+    """
+    if labels is None:
+        labels, classes = torch.zeros(len(images), dtype=torch.int64), ("all",)
+    names = class_names(images, labels, classes)
+    blocks = {name: block for name, block in sk_blocks(model).items() if block.attends}
+    if not blocks:
+        raise ValueError("this network has no named SK convolutions with attention: nothing to record")
+    recorder = Recorder(labels, len(names), torch.empty(0, dtype=torch.int64))
+
+    def look(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def hook(softmax: nn.Module, _input: object, a: Tensor) -> None:
+            for m, of_branch in enumerate(a.unbind(1), start=1):  # [N, C]
+                recorder.add(f"{name} {m}", softmax, of_branch)
+
+        return hook
+
+    with removed_after(block.attention.register_forward_hook(look(name)) for name, block in blocks.items()):
+        predict(model, images, batch_size=batch_size, precision=precision, cpu=cpu)
+    return Excitations({name: recorder.result(name) for name in recorder.statistics}, names)
 
 
 class Recorder:

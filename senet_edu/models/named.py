@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from senet_edu.models import borrowed
+from senet_edu.models.bn_inception import BNInception
+from senet_edu.models.preact import PreActResNet, basic, bottleneck
 from senet_edu.models.registry import Network, register
 from senet_edu.models.resnet import BasicBlock, Bottleneck, ResNet
+from senet_edu.models.senet154 import SENet154
+from senet_edu.models.sknet import sk_resnet18, sknet
 
 RESNET: dict[str, Any] = {
     "build": ResNet,
@@ -74,5 +78,54 @@ register(
         stages=(1, 2, 3, 4, 5),
         smallest=32,
         printed=(0.569, 0.572),
+    )
+)
+register(
+    Network(
+        "bn_inception",
+        BNInception,
+        "SENet, table 2",
+        options=("width", "stages"),
+        stages=(3, 4, 5),
+        printed=(2.03, 2.04),
+    )
+)
+register(
+    Network(
+        "senet154",
+        SENet154,
+        "SENet, section 5 and appendix",
+        options=("width", "placement", "stages"),
+        plain=False,
+        smallest=3,
+    )
+)
+PREACT: dict[str, Any] = {
+    "build": PreActResNet,
+    "source": "SENet, tables 4 and 5; 1603.05027",
+    "options": ("width", "stages"),
+    "stems": ("cifar",),
+    "stages": (2, 3, 4),
+    "size": (3, 32, 32),
+    "num_classes": 10,
+}
+register(Network("preact_resnet110", own={"convolutions": basic}, **PREACT))
+register(Network("preact_resnet164", own={"convolutions": bottleneck}, **PREACT))
+
+SKNET: dict[str, Any] = {"options": ("stem", "width"), "with_se": False}
+PAPER: dict[str, Any] = {"stems": ("imagenet", "cifar"), "smallest": 3}
+register(Network("sknet50", sknet, "SKNet, table 2", printed=(4.47, None), **PAPER, **SKNET))
+register(
+    Network("sknet101", sknet, "SKNet, table 2", own={"depths": (3, 4, 23, 3)}, printed=(8.46, None), **PAPER, **SKNET)
+)
+register(
+    Network(
+        "sk_resnet18",
+        sk_resnet18,
+        "not in SKNet",
+        stems=("cifar", "imagenet"),
+        size=(3, 32, 32),
+        num_classes=10,
+        **SKNET,
     )
 )
