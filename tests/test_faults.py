@@ -93,6 +93,10 @@ def kept_state(folder: Path) -> dict:
         return json.loads(file.metadata()["state"])
 
 
+def kept_files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 # Killed
 
 
@@ -257,7 +261,7 @@ def test_killed_in_every_save_gives_the_same_bits(jobs, undisturbed, tmp_path, w
     got = torch.load(tmp_path / "result")
     assert got["rows"] == wanted["rows"]
     assert equal(got["weights"], wanted["weights"])
-    assert [path.name for path in folder.iterdir()] == [checkpoint.NAME]  # nothing half written stays behind
+    assert kept_files(folder) == [checkpoint.LOCK, checkpoint.NAME]  # nothing half written stays behind
 
 
 def test_resumed_run_does_not_start_over(tmp_path):
@@ -421,7 +425,7 @@ def test_full_disk_while_saving(tmp_path, monkeypatch, error):
         run = train(model, tmp_path)
     assert len(run.history) == 3
     assert equal(weights(model), weights(whole))
-    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
+    assert kept_files(tmp_path) == [checkpoint.LOCK, checkpoint.NAME]
     assert kept_state(tmp_path)["done"] == STEPS  # the old one
 
     monkeypatch.undo()
@@ -490,7 +494,7 @@ def test_absurd_rate(tmp_path):
     with pytest.raises(TrainingError, match="no longer a number in epoch 1") as error:
         train(model, tmp_path / "run", Recipe(epochs=1, batch_size=8, peak_rate=1e30))
     assert "checkpoint" not in str(error.value)  # there is none to speak of
-    assert not (tmp_path / "run").exists()
+    assert kept_files(tmp_path / "run") == [checkpoint.LOCK]
 
 
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path, monkeypatch):
