@@ -129,7 +129,7 @@ class Session:
         self.done += 1
         correct = (logits.detach().argmax(1) == labels).sum()
         sums = torch.stack([loss.detach().to(self.wide), correct.to(self.wide)])
-        self.sums += self.accelerator.reduce(sums, "sum")
+        self.sums += self.accelerator.reduce(sums, "sum") if self.run.processes > 1 else sums
         self.bar.update(self.share * self.run.processes)
         now, behind = time.monotonic(), self.done % self.steps
         if now - self.clock < 1 and behind:
