@@ -20,11 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from senet_edu.data import CIFAR10_CLASSES
+from senet_edu.data import CIFAR10_CLASSES, Images
 from senet_edu.excitations import Excitations
+from senet_edu.files import write_atomically
 from senet_edu.models import NamedNetwork, create_model
-from senet_edu.training import Evaluation, Recipe, Run, describe, evaluate, fit
-from senet_edu.training.checkpoint import write_atomically
+from senet_edu.training import Evaluation, Recipe, Run, describe, evaluate, fit, processes
 from senet_edu.training.machine import Precision
 
 ASSETS = Path(str(files("senet_edu"))) / "assets"
@@ -66,8 +66,8 @@ def make_record(name: str, model: dict[str, Any], run: Run, evaluation: Evaluati
 def train_recorded(
     folder: str | Path,
     model: nn.Module,
-    train: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor],
+    train: tuple[Images, Tensor],
+    test: tuple[Images, Tensor],
     recipe: Recipe,
     *,
     config: dict[str, Any],
@@ -78,25 +78,30 @@ def train_recorded(
 ) -> dict[str, Any]:
     """Train `model` in place, write its float16 weights and its record into `folder`, and return the record.
 
-    What is scored is what is written: weights rounded to float16, computed in float32.
+    What is scored is what is written: weights rounded to float16, computed in float32. Under a launcher every process
+    calls this; the first one writes.
 
     Args:
         folder: its name is the record's. A run there that was stopped goes on.
         model: the network; its seed is that of `seed`, see `training.fit`.
-        train, test: uint8 images [n, C, H, W] and labels [n].
+        train, test: uint8 images [n, C, H, W], or those of a folder, and labels [n].
         recipe, seed, precision, cpu: as in `training.fit`.
         config, data: see `make_record`.
     """
     folder = Path(folder)
     run = fit(model, *train, recipe, seed=seed, folder=folder, precision=precision, cpu=cpu)
     name = folder.resolve().name
-    weights = folder / "weights.safetensors"
-    checksum = save_weights(model, weights, {"record": name})
-    load_weights(model, weights, checksum)
+    checksum = ""
+    if processes.is_main():
+        weights = folder / "weights.safetensors"
+        checksum = save_weights(model, weights, {"record": name})
+        load_weights(model, weights, checksum)
+    model.load_state_dict(processes.from_main(model.state_dict(), cpu))
     evaluation = evaluate(model, *test, precision="no", cpu=cpu)
     record = make_record(name, config, run, evaluation, data) | {"weights_sha256": checksum}
-    write_record(record, folder / "record.json")
-    return record
+    if processes.is_main():
+        write_record(record, folder / "record.json")
+    return processes.from_main(record, cpu)
 
 
 def circumstances(started: str) -> dict[str, Any]:
