@@ -114,7 +114,7 @@ V[3, 0, 1, 1], V[3, 2, 1, 1] = 1, -1  # red minus blue, at the middle of the ker
 FILTERS = ("blur", "upright edges", "edges across", "red − blue")
 
 # %% [markdown]
-# For every filter we compute the three summands $v_c^s * x^s$, one input channel at a time, and compare their sum with PyTorch's convolution.
+# For every filter we compute the three summands $v_c^s * x^s$, one input channel at a time, and compare their sum with PyTorch's convolution. In the figure yellow is above 0, blue below, grey about 0.
 
 # %% tags=["nbval-check-output"]
 from torch.nn import functional as F
@@ -358,6 +358,7 @@ def small_network(kind, seed):
     return SmallNetwork(middles[kind])
 
 
+# %%
 def train(network, images, labels, epochs=3, rate=5e-3):
     x, y = se.training.normalise(images), labels.float()
     batches = [b for _ in range(epochs) for b in torch.randperm(len(y)).split(32)]
@@ -372,6 +373,7 @@ def train(network, images, labels, epochs=3, rate=5e-3):
     return network.eval()
 
 
+# %%
 @torch.no_grad()
 def in_parts(function, images):
     """function(x) of all images, a hundred at a time to spare memory."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from senet_edu.data import Images
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -15,6 +20,13 @@ Data = Annotated[
     typer.Option(
         "--data", help="CIFAR-10: a folder or an archive. By default SENET_EDU_CIFAR10, the cache, a download."
     ),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--images", help="In place of CIFAR-10: a folder with train/<class>/ and val/<class>/, or <class>/."),
+]
+Size = Annotated[
+    int, typer.Option(help="Pixels a side that --images are cut to; above 64 the network begins with ImageNet's stem.")
 ]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even if there is a GPU.")]
 
@@ -68,6 +80,26 @@ def course(
     typer.echo(f"Done. Open {out / wanted[0].stem}.ipynb, or run `make lab` and start at {wanted[0].stem}.ipynb.")
 
 
+def load_split(
+    split: str, data: str | None, folder: Path | None, size: int
+) -> tuple[Images, Tensor, tuple[str, ...], str]:
+    """Images, labels, classes, and what they are in a sentence: of CIFAR-10, or of a folder if there is one."""
+    from senet_edu.data import CIFAR10_CLASSES, DataError, cifar10_source, image_folder, load_cifar10
+
+    if folder is None:
+        return *load_cifar10(data, split), CIFAR10_CLASSES, cifar10_source(data).description
+    if data is not None:
+        raise ValueError("give either --data (CIFAR-10) or --images")
+    part = folder / ("train" if split == "train" else "val")
+    if not part.is_dir() and split == "train":
+        part = folder
+    if not part.is_dir():
+        raise DataError(f"{folder} has no val/<class>/. Score on a part of the images: --hold-out 50")
+    images, labels = image_folder(part, size)
+    about = f"Images of {len(images.classes)} classes from the folder {folder.resolve().name}, at {size}×{size}."
+    return images, labels, images.classes, about
+
+
 @app.command()
 def doctor(data: Data = None) -> None:
     """Say what this machine is, and what is missing or does not fit."""
@@ -75,6 +107,7 @@ def doctor(data: Data = None) -> None:
 
     from senet_edu import training
     from senet_edu.data import DataError, cifar10_source
+    from senet_edu.data.sources import cache_folder
 
     troubles = []
     machine = training.describe()
@@ -90,6 +123,8 @@ def doctor(data: Data = None) -> None:
     typer.echo(f"{'precision':12} {training.best_precision()} on {training.best_device()}")
     typer.echo(f"{'speed':12} {training.speed()}")
     typer.echo(f"{'disk':12} {shutil.disk_usage('.').free / 2**30:.0f} GiB free here")
+    cached = [path.stat().st_size for path in cache_folder().glob("*") if path.is_file()]
+    typer.echo(f"{'cache':12} {sum(cached) / 1e6:.0f} MB in {cache_folder()} (may be deleted: it is made again)")
     try:
         typer.echo(f"{'CIFAR-10':12} {cifar10_source(data).description}")
     except DataError as error:
@@ -135,27 +170,30 @@ def train(
     ] = 0,
     precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16; by default this machine's best.")] = None,
     data: Data = None,
+    folder_of_images: Folder = None,
+    size: Size = 64,
     cpu: Cpu = False,
 ) -> None:
-    """Train on CIFAR-10; writes the weights and a record into FOLDER."""
+    """Train on CIFAR-10 or a folder of images; writes the weights and a record into FOLDER."""
     import dataclasses
 
     import torch
 
     from senet_edu import results, training
-    from senet_edu.data import cifar10_source, load_cifar10
+    from senet_edu.data import DataError
     from senet_edu.data import hold_out as split_off
-    from senet_edu.models import create_model
+    from senet_edu.models import Stem, create_model
 
-    images, labels = load_cifar10(data, "train")
-    source = cifar10_source(data).description
+    images, labels, classes, source = load_split("train", data, folder_of_images, size)
     if hold_out:
         kept, held = split_off(labels, hold_out, seed=0)
-        test = images[held], labels[held]
+        test_images, test_labels = images[held], labels[held]
         images, labels = images[kept], labels[kept]
         source += f" Trained on {len(images):,} training images, scored on {len(held):,} held out of them."
     else:
-        test = load_cifar10(data, "test")
+        test_images, test_labels, test_classes, _ = load_split("test", data, folder_of_images, size)
+        if test_classes != classes:
+            raise DataError(f"{folder_of_images}: train/ and val/ have different classes")
     chosen: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -172,12 +210,15 @@ def train(
     }
     recipe = dataclasses.replace(training.Recipe(), **{k: v for k, v in chosen.items() if v is not None})
     torch.manual_seed(seed)
-    network = create_model(model, width=width, reduction=reduction, min_hidden=min_hidden)
+    stem: Stem = "imagenet" if folder_of_images is not None and size > 64 else "cifar"
+    network = create_model(
+        model, num_classes=len(classes), stem=stem, width=width, reduction=reduction, min_hidden=min_hidden
+    )
     record = results.train_recorded(
         folder,
         network,
         (images, labels),
-        test,
+        (test_images, test_labels),
         recipe,
         config=network.config,
         data=source,
@@ -185,8 +226,38 @@ def train(
         precision=precision,  # type: ignore[arg-type]
         cpu=cpu,
     )
+    if not training.processes.is_main():
+        return
     accuracy, flipped = record["accuracy"], record["accuracy_flipped"]
     typer.echo(f"{accuracy:.2%} single view, {flipped:.2%} with the mirror image; see {folder / 'record.json'}")
+
+
+@app.command("models")
+def list_networks(
+    placement: Annotated[
+        str, typer.Option(help="Of the SE blocks: standard, or pre, post, identity, 3x3 (residual networks).")
+    ] = "standard",
+    bias: Annotated[bool, typer.Option(help="Biases in the SE layers; the paper's ablations have none.")] = True,
+) -> None:
+    """Count weights and multiply-adds of every named network, and compare with the papers."""
+    from typing import get_args
+
+    from senet_edu.models.table import count_models
+    from senet_edu.placement import Placement
+
+    if placement not in get_args(Placement):
+        raise ValueError(f"placement is one of {', '.join(get_args(Placement))}, not {placement!r}")
+    form = "{:23} {:9} {:>13} {:>9} {:>8} {:>7}  {}".format
+    typer.echo(form("network", "placement", "parameters", "GMAdds", "printed", "image", "source"))
+    notes: dict[str, str] = {}
+    for row in count_models(placement, bias):  # type: ignore[arg-type]
+        printed = "" if row.printed is None else f"{row.printed:.3g}" if row.printed < 1 else f"{row.printed:.2f}"
+        counted = f"{row.multiply_adds / 1e9:.3f}"
+        image = f"{row.size[1]}×{row.size[2]}"
+        typer.echo(form(row.network, row.placement, f"{row.parameters:,}", counted, printed, image, row.source))
+        notes |= {row.network.removeprefix("se_"): row.note} if row.note else {}
+    for name, note in notes.items():
+        typer.echo(f"{name}: {note}")
 
 
 @app.command()
@@ -195,13 +266,14 @@ def excitations(
     run: Annotated[Path | None, typer.Option(help="Folder that `senet-edu train` wrote.")] = None,
     weights: Annotated[str | None, typer.Option(help="Shipped weights by name, in place of --run.")] = None,
     data: Data = None,
+    folder_of_images: Folder = None,
+    size: Size = 64,
     cpu: Cpu = False,
 ) -> None:
     """Record every gate over the test images: per-class figures and a table for all blocks."""
     import csv
 
-    from senet_edu import figures, results
-    from senet_edu.data import CIFAR10_CLASSES, cifar10_source, load_cifar10
+    from senet_edu import figures, results, training
     from senet_edu.excitations import record_controls, record_excitations
 
     if run is not None and weights is None:
@@ -211,14 +283,17 @@ def excitations(
     else:
         raise ValueError("give either --run FOLDER or --weights NAME")
     started = results.now()
-    images, labels = load_cifar10(data, "test")
-    found = record_excitations(network, images, labels, classes=CIFAR10_CLASSES, precision="no", cpu=cpu)
+    images, labels, classes, source = load_split("test", data, folder_of_images, size)
+    if (known := network.config["num_classes"]) != len(classes):
+        raise ValueError(f"the network knows {known} classes, the images have {len(classes)}")
+    found = record_excitations(network, images, labels, classes=classes, precision="no", cpu=cpu)
+    z, untrained = record_controls(network, images, labels, classes=classes, precision="no", cpu=cpu)
+    if not training.processes.is_main():
+        return
     found.save(out / "excitations.safetensors")
     rows = found.summary()
-    source = cifar10_source(data).description
     record: dict[str, Any] = {"name": f"{name}-gates", "network": name, "data": source, "images": len(images)}
     record |= {str(row["block"]): {key: row[key] for key in row if key != "block"} for row in rows}
-    z, untrained = record_controls(network, images, labels, classes=CIFAR10_CLASSES, precision="no", cpu=cpu)
     for block in found:
         record[block]["z_specificity"] = z[block].specificity().mean().item()
         record[block]["untrained_specificity"] = untrained[block].specificity().mean().item()
@@ -226,8 +301,8 @@ def excitations(
     results.write_record(record | results.circumstances(started), out / "record.json")
     blocks = list(found)
     pictures = {
-        "class_means": figures.class_gates(found, blocks, CIFAR10_CLASSES[:4]),
-        "class_spread": figures.class_gates(found, blocks, CIFAR10_CLASSES[:4], spread=True),
+        "class_means": figures.class_gates(found, blocks, classes[:4]),
+        "class_spread": figures.class_gates(found, blocks, classes[:4], spread=True),
         "all_channels": figures.gate_map(found, blocks),
         "distributions": figures.gate_distributions(found, blocks),
     }

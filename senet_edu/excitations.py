@@ -6,6 +6,8 @@ Gates are named as in the paper: SE_{stage}_{block}. Only sums are kept, never t
 from __future__ import annotations
 
 import copy
+import dataclasses
+import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,9 +19,11 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from senet_edu.blocks import SEBlock
+from senet_edu.data import Images
+from senet_edu.files import write_atomically
 from senet_edu.models import se_blocks
-from senet_edu.training import predict
-from senet_edu.training.checkpoint import write_atomically
+from senet_edu.selective import sk_blocks
+from senet_edu.training import predict, processes
 from senet_edu.training.machine import Precision
 
 BINS = 20  # of a histogram: 0.05 wide for gates from 0 to 1
@@ -211,7 +215,7 @@ class Excitations(dict[str, GateStatistics]):
 
 def record_excitations(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     *,
     classes: Sequence[str] | None = None,
@@ -221,6 +225,8 @@ def record_excitations(
     cpu: bool = False,
 ) -> Excitations:
     """Run the images through the network once and keep the statistics of every gate.
+
+    Under a launcher the processes share the images, and each gets the statistics of all of them.
 
     Args:
         model: a network with SE blocks.
@@ -238,17 +244,31 @@ def record_excitations(
     if not all(0 <= i < len(images) for i in wanted.tolist()):
         raise ValueError(f"the sample has indices beyond the {len(images)} images")
     blocks = named_blocks(model)
-    recorder = Recorder(labels, len(names), wanted)
+    mine = processes.share(len(images))
+    recorder = Recorder(labels[mine], len(names), wanted - mine.start)
 
     def look(name: str) -> Callable[[nn.Module, object, Tensor], None]:
         return lambda gate, _input, s: recorder.add(name, gate, s)
 
     with removed_after(block.gate.register_forward_hook(look(name)) for name, block in blocks.items()):
-        predict(model, images, batch_size=batch_size, precision=precision, cpu=cpu)
-    return Excitations({name: recorder.result(name) for name in blocks}, names)
+        predict(model, images[mine], batch_size=batch_size, precision=precision, cpu=cpu)
+    return together(recorder, names, cpu)
 
 
-def class_names(images: Tensor, labels: Tensor, classes: Sequence[str] | None) -> tuple[str, ...]:
+def together(recorder: Recorder, names: Sequence[str], cpu: bool) -> Excitations:
+    """What the recorders of all processes saw.
+
+    Each has every row of the sample, and zeros in those whose image was another one's.
+    """
+    merged = {}
+    for name in recorder.statistics:
+        parts = processes.everyone(recorder.result(name), cpu)
+        sample = torch.stack([part.sample for part in parts]).sum(0)  # [s, C]
+        merged[name] = dataclasses.replace(functools.reduce(GateStatistics.merge, parts), sample=sample)
+    return Excitations(merged, names)
+
+
+def class_names(images: Images, labels: Tensor, classes: Sequence[str] | None) -> tuple[str, ...]:
     """Names of the classes, made up from the labels if there are none; a ValueError for what does not fit together."""
     if len(images) == 0 or len(images) != len(labels):
         raise ValueError(f"{len(images)} images and {len(labels)} labels: nothing to record")
@@ -261,7 +281,7 @@ def class_names(images: Tensor, labels: Tensor, classes: Sequence[str] | None) -
 
 def record_controls(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     *,
     classes: Sequence[str] | None = None,
@@ -282,7 +302,8 @@ def record_controls(
         The statistics of z (its histogram, made for gates, means nothing) and those of the untrained gates.
     """
     names = class_names(images, labels, classes)
-    squeezed, untrained = (Recorder(labels, len(names), torch.empty(0, dtype=torch.int64)) for _ in range(2))
+    mine = processes.share(len(images))
+    squeezed, untrained = (Recorder(labels[mine], len(names), torch.empty(0, dtype=torch.int64)) for _ in range(2))
     blocks = named_blocks(model)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # the CPU's alone, so that weights do not depend on the device
@@ -300,9 +321,54 @@ def record_controls(
         return hook
 
     with removed_after(block.register_forward_pre_hook(look(name)) for name, block in blocks.items()):
-        predict(model, images, precision=precision, cpu=cpu)
-    results = [Excitations({name: r.result(name) for name in blocks}, names) for r in (squeezed, untrained)]
-    return results[0], results[1]
+        predict(model, images[mine], precision=precision, cpu=cpu)
+    return together(squeezed, names, cpu), together(untrained, names, cpu)
+
+
+def record_attention(
+    model: nn.Module,
+    images: Images,
+    labels: Tensor | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    batch_size: int = 500,
+    precision: Precision | None = None,
+    cpu: bool = False,
+) -> Excitations:
+    """Run the images through the network once and keep the statistics of every SK convolution's attention.
+
+    Args:
+        model: a network with SK convolutions.
+        images: uint8 [n, C, H, W].
+        labels: int64 [n]; without them all images are of one class, "all".
+        classes, batch_size, precision, cpu: as in `record_excitations`.
+
+    Returns:
+        For SK_{stage}_{block} with M branches the entries "SK_2_1 1" to "SK_2_1 M", with C channels each. Branch m has
+        dilation `sk_blocks(model)["SK_2_1"].dilations[m - 1]`, and ``.total_mean`` is its mean attention [C].
+
+    Raises:
+        ValueError: no images, labels that do not fit, or a network without named SK convolutions with attention.
+    """
+    if labels is None:
+        labels, classes = torch.zeros(len(images), dtype=torch.int64), ("all",)
+    names = class_names(images, labels, classes)
+    blocks = {name: block for name, block in sk_blocks(model).items() if block.attends}
+    if not blocks:
+        raise ValueError("this network has no named SK convolutions with attention: nothing to record")
+    mine = processes.share(len(images))
+    recorder = Recorder(labels[mine], len(names), torch.empty(0, dtype=torch.int64))
+
+    def look(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def hook(softmax: nn.Module, _input: object, a: Tensor) -> None:
+            for m, of_branch in enumerate(a.unbind(1), start=1):  # [N, C]
+                recorder.add(f"{name} {m}", softmax, of_branch)
+
+        return hook
+
+    with removed_after(block.attention.register_forward_hook(look(name)) for name, block in blocks.items()):
+        predict(model, images[mine], batch_size=batch_size, precision=precision, cpu=cpu)
+    return together(recorder, names, cpu)
 
 
 class Recorder:

@@ -17,13 +17,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from senet_edu.data import CIFAR10_CLASSES
+from senet_edu.data import CIFAR10_CLASSES, Images
 from senet_edu.excitations import Excitations
-from senet_edu.models import ResNet, create_model
-from senet_edu.training import Evaluation, Recipe, Run, describe, evaluate, fit
-from senet_edu.training.checkpoint import write_atomically
+from senet_edu.files import write_atomically
+from senet_edu.models import NamedNetwork, create_model
+from senet_edu.training import Evaluation, Recipe, Run, describe, evaluate, fit, processes
 from senet_edu.training.machine import Precision
 
 ASSETS = Path(str(files("senet_edu"))) / "assets"
@@ -65,8 +66,8 @@ def make_record(name: str, model: dict[str, Any], run: Run, evaluation: Evaluati
 def train_recorded(
     folder: str | Path,
     model: nn.Module,
-    train: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor],
+    train: tuple[Images, Tensor],
+    test: tuple[Images, Tensor],
     recipe: Recipe,
     *,
     config: dict[str, Any],
@@ -77,25 +78,30 @@ def train_recorded(
 ) -> dict[str, Any]:
     """Train `model` in place, write its float16 weights and its record into `folder`, and return the record.
 
-    What is scored is what is written: weights rounded to float16, computed in float32.
+    What is scored is what is written: weights rounded to float16, computed in float32. Under a launcher every process
+    calls this; the first one writes.
 
     Args:
         folder: its name is the record's. A run there that was stopped goes on.
         model: the network; its seed is that of `seed`, see `training.fit`.
-        train, test: uint8 images [n, C, H, W] and labels [n].
+        train, test: uint8 images [n, C, H, W], or those of a folder, and labels [n].
         recipe, seed, precision, cpu: as in `training.fit`.
         config, data: see `make_record`.
     """
     folder = Path(folder)
     run = fit(model, *train, recipe, seed=seed, folder=folder, precision=precision, cpu=cpu)
     name = folder.resolve().name
-    weights = folder / "weights.safetensors"
-    checksum = save_weights(model, weights, {"record": name})
-    load_weights(model, weights, checksum)
+    checksum = ""
+    if processes.is_main():
+        weights = folder / "weights.safetensors"
+        checksum = save_weights(model, weights, {"record": name})
+        load_weights(model, weights, checksum)
+    model.load_state_dict(processes.from_main(model.state_dict(), cpu))
     evaluation = evaluate(model, *test, precision="no", cpu=cpu)
     record = make_record(name, config, run, evaluation, data) | {"weights_sha256": checksum}
-    write_record(record, folder / "record.json")
-    return record
+    if processes.is_main():
+        write_record(record, folder / "record.json")
+    return processes.from_main(record, cpu)
 
 
 def circumstances(started: str) -> dict[str, Any]:
@@ -323,7 +329,7 @@ def settings_in_words(settings: dict[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in settings.items())
 
 
-def load_network(name: str) -> ResNet:
+def load_network(name: str) -> NamedNetwork:
     """The network that the shipped weights `name` belong to, with those weights, as its record describes it.
 
     Raises:
@@ -333,7 +339,7 @@ def load_network(name: str) -> ResNet:
     return restore(record, WEIGHTS / f"{name}.safetensors")
 
 
-def load_run(folder: str | Path) -> ResNet:
+def load_run(folder: str | Path) -> NamedNetwork:
     """The network that `senet-edu train FOLDER` trained.
 
     Raises:
@@ -347,7 +353,7 @@ def load_run(folder: str | Path) -> ResNet:
     return restore(json.loads(path.read_text(encoding="utf-8")), path.with_name("weights.safetensors"))
 
 
-def restore(record: dict[str, Any], path: Path) -> ResNet:
+def restore(record: dict[str, Any], path: Path) -> NamedNetwork:
     """Build a record's network and put in its weights, whose checksum the record knows."""
     model = create_model(**record["model"])
     load_weights(model, path, record["weights_sha256"])
@@ -379,12 +385,18 @@ def load_pretrained(model: nn.Module, config: dict[str, Any], wanted: bool | str
     """
     records = {name: load_record(name) for name in list_weights()}
     for name, record in records.items():
-        if record["model"] == config and wanted in (True, name):
+        if wanted in (True, name) and config_of(record) == config:
             return load_weights(model, WEIGHTS / f"{name}.safetensors", record["weights_sha256"])
     have = "; ".join(f"{name}: {record['model']}" for name, record in records.items()) or "none"
     raise ValueError(
         f"no shipped weights{f' {wanted!r}' if wanted is not True else ''} for {config}. There are: {have}"
     )
+
+
+def config_of(record: dict[str, Any]) -> dict[str, Any]:
+    """All arguments that build a record's network; one younger than the record stands at its default."""
+    with torch.device("meta"):  # shapes without values: nothing is computed
+        return create_model(**record["model"]).config
 
 
 def load_excitations(name: str) -> Excitations:

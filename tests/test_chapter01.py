@@ -56,7 +56,7 @@ def test_what_one_position_has_seen(kind: str, side: int) -> None:
 
 
 def four_combinations() -> tuple[Tensor, Tensor]:
-    """Pictures [4, n, 3, 32, 32] of two frames and two motifs, the rest of each four the same; their signs [4, 1]."""
+    """Pictures [4, n, 3, 32, 32] of two frames and two motifs, the rest the same in each four; their signs [4, 1]."""
     images, labels = se.hue_xor(200, seed=5)
     is_blue = images[:, 2, 0].float().mean(1) > images[:, 0, 0].float().mean(1)
     is_vertical = is_blue ^ labels.bool()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 from archives import image_files, write
 from typer.testing import CliRunner
 
-from senet_edu import results
+from senet_edu import figures, results
 from senet_edu.cli import app
+from senet_edu.data import DataError
 from senet_edu.excitations import Excitations
 
 TINY = ["--width", "0.0625", "--epochs", "2", "--batch-size", "20", "--cpu", "--precision", "no"]
@@ -86,6 +88,27 @@ def test_data_counts_and_names_its_source(images: Path) -> None:
     assert "drawn.tar.gz" in said
 
 
+def test_models_counts_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from senet_edu.models import table
+
+    few = {name: table.NETWORKS[name] for name in ("resnet18", "resnet50", "inception_resnet_v2")}
+    monkeypatch.setattr(table, "NETWORKS", few)
+    said = invoke("models").splitlines()
+    rows = {line.split()[0]: line for line in said[1:7]}
+    assert list(rows) == [prefix + name for name in few for prefix in ("", "se_")]
+    for part in ("standard", "28,088,024", " 3.860", " 3.87", "224×224", "SENet, table 2"):
+        assert part in rows["se_resnet50"]
+    assert "standard" not in rows["resnet50"]
+    (note,) = said[7:]  # a count that differs from the paper's has its reason
+    assert note.startswith("inception_resnet_v2: ")
+    assert [line.split()[:3] for line in invoke("models", "--placement", "pre", "--no-bias").splitlines()[1:]] == [
+        ["se_resnet18", "pre", f"{11_689_512 + 54_784:,}"],
+        ["se_resnet50", "pre", f"{25_557_032 + 1_991_168:,}"],
+    ]
+    with pytest.raises(ValueError, match="placement is one of standard, pre"):
+        invoke("models", "--placement", "before")
+
+
 def test_doctor_says_what_is_here(images: Path) -> None:
     said = invoke("doctor", "--data", images)
     for word in ("processor", "torch", "precision", "speed", "disk", "drawn.tar.gz"):
@@ -150,3 +173,54 @@ def test_two_runs_of_a_chapter_give_the_same_file(tmp_path: Path) -> None:
     first = run_chapter(chapter, tmp_path / "a").read_text(encoding="utf-8")
     assert first == run_chapter(chapter, tmp_path / "b").read_text(encoding="utf-8")
     assert "0x0" in first
+
+
+def drawn_folder(path: Path) -> Path:
+    """Two classes in ImageNet's layout: four images each to train on, two to score on."""
+    files = {}
+    for name, content in image_files(per_class=6).items():
+        split, label, number = name.split("/")
+        if split == "train" and label in ("cat", "dog"):
+            files[f"{'train' if number < '0004' else 'val'}/{label}/{number}"] = content
+    return write(path, files)
+
+
+def test_train_and_excitations_on_a_folder_of_images(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "png", lambda _: b"")
+    run, out, folder = tmp_path / "run", tmp_path / "out", drawn_folder(tmp_path / "pets")
+    invoke("train", run, "--images", folder, "--size", "16", *TINY)
+    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    assert record["model"]["num_classes"] == len(record["accuracy_per_class"]) == 2
+    assert record["model"]["stem"] == "cifar"
+    assert record["data"] == "Images of 2 classes from the folder pets, at 16×16."
+    invoke("excitations", out, "--run", run, "--images", folder, "--size", "16", "--cpu")
+    found = Excitations.load(out / "excitations.safetensors")
+    assert found.classes == ("cat", "dog")
+    assert all(gates.count.tolist() == [2, 2] for gates in found.values())
+
+    held = tmp_path / "held"
+    invoke("train", held, "--images", folder / "train", "--size", "80", "--hold-out", "1", *TINY, "--epochs", "1")
+    record = json.loads((held / "record.json").read_text(encoding="utf-8"))
+    assert "Trained on 6 training images, scored on 2 held out" in record["data"]
+    assert record["model"]["stem"] == "imagenet"
+
+
+def test_a_folder_of_images_that_does_not_fit(images: Path, tmp_path: Path) -> None:
+    folder = drawn_folder(tmp_path / "pets")
+    for arguments, words in (
+        (("train", tmp_path / "a", "--images", folder, "--data", images), "either --data"),
+        (("train", tmp_path / "a", "--images", folder / "train"), "no val/<class>/. Score on a part"),
+        (("excitations", tmp_path / "a", "--weights", "se_resnet18-quarter", "--images", folder), "knows 10 classes"),
+    ):
+        with pytest.raises((ValueError, DataError), match=words):
+            invoke(*arguments, "--cpu")
+    (folder / "val" / "dog").rename(folder / "val" / "wolf")
+    with pytest.raises(DataError, match="different classes"):
+        invoke("train", tmp_path / "a", "--images", folder, *TINY)
+
+
+def test_doctor_says_where_the_cache_is(images: Path, tmp_path: Path) -> None:
+    invoke("data", "--data", images)
+    assert re.search(rf"cache +\d+ MB in {tmp_path / 'cache'} \(may be deleted", invoke("doctor", "--data", images))

@@ -357,11 +357,12 @@ def test_a_cache_folder_that_cannot_be_made_costs_only_the_cache(
 
 
 def test_what_dead_processes_left_is_removed_after_a_day(tmp_path: Path, archive: Path) -> None:
-    folder = write_folder(tmp_path / "cache", {"cifar10-0-old.tmp": b"", "cifar10-0-new.tmp": b"", "notes.tmp": b""})
-    for name in ("cifar10-0-old.tmp", "notes.tmp"):
+    old, new = (f".cifar10-0-train.safetensors-{age}.tmp" for age in ("old", "new"))
+    folder = write_folder(tmp_path / "cache", {old: b"", new: b"", "notes.tmp": b""})
+    for name in (old, "notes.tmp"):
         os.utime(folder / name, (time.time() - 90_000,) * 2)
     load_cifar10(archive)
-    assert sorted(path.name for path in folder.glob("*.tmp")) == ["cifar10-0-new.tmp", "notes.tmp"]
+    assert sorted(path.name for path in folder.glob("*.tmp")) == [new, "notes.tmp"]
 
 
 LOAD = """

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Host:
     kind: str = "application/x-gzip"
     stop_after: int | None = None  # close the connection after as many bytes
     hang: bool = False  # never answer
+    trickle: bool = False  # send a header that never ends, a byte at a time
     asked: list[str | None] = field(default_factory=list)  # the Range header of each request
 
 
@@ -68,6 +69,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         host.asked.append(self.headers.get("Range"))
         if host.hang:
             time.sleep(3)
+            return
+        if host.trickle:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Patience: ")
+            for _ in range(40):
+                self.wfile.write(b"x")
+                time.sleep(0.1)
             return
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         start = int(wanted[1]) if wanted and host.ranges else 0
@@ -163,6 +170,17 @@ def test_a_bad_host_is_left_for_the_next(server: Server, target: Path, bad: dict
     download([bad_url, good_url], target, MD5, QUICK)
     assert target.read_bytes() == CONTENT
     assert len(good.asked) >= 1
+
+
+def test_a_header_that_trickles_is_given_up(server: Server, target: Path) -> None:
+    """Each byte comes in time, so the socket's own time-out never ends it."""
+    bad, _ = server.add(trickle=True)
+    good, _ = server.add()
+    start = time.monotonic()
+    download([bad, good], target, MD5, replace(QUICK, answer=0.8))
+    assert time.monotonic() - start < 3
+    with pytest.raises(DataNotFoundError, match="no answer in 1 s"):
+        download([bad], target.with_name("other"), MD5, replace(QUICK, answer=0.8))
 
 
 def test_every_answer_is_in_the_message(server: Server, target: Path) -> None:

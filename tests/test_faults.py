@@ -1,12 +1,11 @@
-"""Training that is killed, damaged, refused, starved of disk or memory, or shared between processes.
+"""Training that is killed, damaged, refused, starved of disk or memory, or given a clock that jumps.
 
-As a script this file is the other side of its own tests: it trains to be killed, or as one of two processes.
+As a script this file is the other side of its own tests: it trains to be killed.
 """
 
 from __future__ import annotations
 
 import errno
-import faulthandler
 import itertools
 import json
 import os
@@ -17,6 +16,7 @@ import struct
 import subprocess
 import sys
 import time
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +30,6 @@ from torch import Tensor, nn
 from senet_edu.blocks import SEBlock
 from senet_edu.training import (
     CheckpointError,
-    EpochPlan,
     Recipe,
     TrainingError,
     checkpoint,
@@ -93,6 +92,10 @@ def kept_state(folder: Path) -> dict:
         return json.loads(file.metadata()["state"])
 
 
+def kept_files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 # Killed
 
 
@@ -146,6 +149,7 @@ def trainer() -> None:
             run = train(model, job["folder"], precision=job["precision"])
             torch.save({"weights": model.state_dict(), "rows": rows(run.history)}, job["result"])
             os._exit(0)
+        signal.signal(signal.SIGTERM, lambda *_, child=child: os.kill(child, signal.SIGKILL))
         if "kill_after" in job:
             time.sleep(job["kill_after"])
             os.kill(child, signal.SIGKILL)  # it is not yet waited for, so the number is still its own
@@ -168,8 +172,14 @@ class Trainer:
 
     def run(self, **job) -> int:
         """0, or the signal that killed the job."""
+        self.start(**job)
+        return self.ended()
+
+    def start(self, **job) -> None:
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
+
+    def ended(self) -> int:
         word, status = self.process.stdout.readline().split()
         assert word == "ended"
         return int(status)
@@ -257,7 +267,7 @@ def test_killed_in_every_save_gives_the_same_bits(jobs, undisturbed, tmp_path, w
     got = torch.load(tmp_path / "result")
     assert got["rows"] == wanted["rows"]
     assert equal(got["weights"], wanted["weights"])
-    assert [path.name for path in folder.iterdir()] == [checkpoint.NAME]  # nothing half written stays behind
+    assert kept_files(folder) == [checkpoint.LOCK, checkpoint.NAME]  # nothing half written stays behind
 
 
 def test_resumed_run_does_not_start_over(tmp_path):
@@ -421,7 +431,7 @@ def test_full_disk_while_saving(tmp_path, monkeypatch, error):
         run = train(model, tmp_path)
     assert len(run.history) == 3
     assert equal(weights(model), weights(whole))
-    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
+    assert kept_files(tmp_path) == [checkpoint.LOCK, checkpoint.NAME]
     assert kept_state(tmp_path)["done"] == STEPS  # the old one
 
     monkeypatch.undo()
@@ -490,7 +500,7 @@ def test_absurd_rate(tmp_path):
     with pytest.raises(TrainingError, match="no longer a number in epoch 1") as error:
         train(model, tmp_path / "run", Recipe(epochs=1, batch_size=8, peak_rate=1e30))
     assert "checkpoint" not in str(error.value)  # there is none to speak of
-    assert not (tmp_path / "run").exists()
+    assert kept_files(tmp_path / "run") == [checkpoint.LOCK]
 
 
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path, monkeypatch):
@@ -523,7 +533,7 @@ class Breaks(nn.Module):
 
 
 def raises(error: Exception):
-    def call():
+    def call(*_):
         raise error
 
     return call
@@ -572,107 +582,104 @@ def test_other_errors_stay_themselves(error):
     assert inside == [False]
 
 
-# Two processes
+# Two runs in one folder, a clock that jumps, no memory for the network itself
 
 
-def share_of_two(out: str) -> None:
-    """One of the processes that a launcher starts: train, and write down what this one saw and has."""
-    faulthandler.dump_traceback_later(60, exit=True)  # rather than wait for each other for ever
-    torch.set_num_threads(1)
-    seen, logits_seen, sides = [], [], {}
-    draw, save = EpochPlan.batch, checkpoint.save
+def test_a_second_run_in_the_folder_is_refused(tmp_path):
+    refusals = []
 
-    def batch(self, images, places, recipe):
-        x, index = draw(self, images, places, recipe)
-        seen.append(index.tolist())
-        return x, index
+    def intrude(history):
+        with torch.random.fork_rng(), pytest.raises(CheckpointError) as error:
+            train(network(), tmp_path)
+        refusals.append(str(error.value))
 
-    def slow_save(*args):
-        time.sleep(0.5)  # the other process, which does not save, gets ahead
-        return save(*args)
-
-    EpochPlan.batch, checkpoint.save = batch, slow_save
-    for name, n, recipe, folder in (
-        ("even", 42, Recipe(label_smoothing=0.0, epochs=2, batch_size=8), Path(out) / "run"),
-        ("again", 42, Recipe(label_smoothing=0.0, epochs=2, batch_size=8), Path(out) / "run"),
-        ("odd", 30, Recipe(label_smoothing=0.0, epochs=1, batch_size=7), None),
-        ("few", 5, Recipe(label_smoothing=0.0, epochs=1, batch_size=128), None),
-    ):
-        seen.clear()
-        logits_seen.clear()
-        model = network()
-        torch.manual_seed(int(os.environ["RANK"]))  # dropout differs between the processes, as it should
-        model.register_forward_hook(lambda module, inputs, logits: logits_seen.append(logits.detach().tolist()))
-        run = fit(model, *data(n), recipe, folder=folder, cpu=True, precision="no", progress=False)
-        sides[name] = {
-            "seen": list(seen),
-            "logits": list(logits_seen),
-            "rows": rows(run.history),
-            "processes": run.processes,
-            "weights": {key: value.tolist() for key, value in model.named_parameters()},
-        }
-    try:
-        fit(network(), *data(8), Recipe(epochs=1, batch_size=1), cpu=True, precision="no", progress=False)
-    except ValueError as error:
-        sides["error"] = str(error)
-    Path(out, f"{os.environ['RANK']}.json").write_text(json.dumps(sides), encoding="utf-8")
+    train(whole := network(), None)
+    run = train(model := network(), tmp_path, on_epoch=intrude)
+    assert len(refusals) == len(run.history) == 3
+    for words in ("another process is training", str(tmp_path), "take another folder", checkpoint.LOCK):
+        assert words in refusals[0]
+    assert equal(weights(model), weights(whole))  # the first one noticed nothing
+    assert train(network(), tmp_path).history == run.history  # and the folder is free again
 
 
-@pytest.fixture(scope="module")
-def sides(tmp_path_factory):
-    out = tmp_path_factory.mktemp("two")
-    # torchrun, for `accelerate launch --cpu` starts a single process unless there is MPI
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    result = subprocess.run(
-        [*launch, __file__, "share", str(out)],
-        env=package_path(),
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return [json.loads((out / f"{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)]
+@needs_fork
+def test_two_processes_in_one_folder_and_a_lock_that_a_killed_one_left(jobs, undisturbed, tmp_path):
+    """One trains slowly; another is refused while it lives, and goes on once it is killed."""
+    job = {"folder": str(tmp_path / "run"), "precision": "no", "result": str(tmp_path / "result")}
+    jobs.start(**job, pause=0.2)
+    while not (tmp_path / "run" / checkpoint.NAME).exists():
+        time.sleep(0.05)
+    with pytest.raises(CheckpointError, match="another process is training"):
+        train(network(), tmp_path / "run")
+    jobs.process.send_signal(signal.SIGTERM)  # it kills its job with SIGKILL
+    assert jobs.ended() == signal.SIGKILL
+    assert (tmp_path / "run" / checkpoint.LOCK).exists()
+    assert jobs.run(**job) == 0
+    assert equal(torch.load(tmp_path / "result")["weights"], undisturbed["no"]["weights"])
 
 
-@pytest.mark.parametrize(("name", "share", "steps"), [("even", 4, 10), ("odd", 3, 5), ("few", 2, 1)])
-def test_two_processes_share_each_batch(sides, name, share, steps):
-    a, b = (side[name] for side in sides)
-    assert a["processes"] == b["processes"] == 2
-    assert a["weights"] == b["weights"]
-    assert a["rows"] == b["rows"]
-    assert [len(index) for index in a["seen"]] == [len(index) for index in b["seen"]] == [share] * steps
-    a_epoch = len(a["seen"]) // len(a["rows"])
-    for first in range(0, steps, a_epoch):
-        images = sum(a["seen"][first : first + a_epoch] + b["seen"][first : first + a_epoch], [])
-        assert len(images) == len(set(images))
+def test_a_folder_that_takes_no_lock(tmp_path, monkeypatch):
+    import filelock
+
+    def no_locks(self, timeout=None):
+        raise NotImplementedError("this file system has no locks")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", no_locks)
+    assert len(train(network(), tmp_path).history) == 3
+    assert checkpoint.read(tmp_path)[0]["done"] == 3 * STEPS
 
 
-@pytest.mark.parametrize("name", ["even", "odd"])
-def test_two_processes_report_the_mean_of_both(sides, name):
-    labels = data(42 if name == "even" else 30)[1]
-    per_epoch = len(sides[0][name]["seen"]) // len(sides[0][name]["rows"])
-    for i, (_, loss, accuracy, _) in enumerate(sides[0][name]["rows"]):
-        epoch = slice(i * per_epoch, (i + 1) * per_epoch)
-        index = torch.tensor([side[name]["seen"][epoch] for side in sides]).flatten()
-        logits = torch.tensor([side[name]["logits"][epoch] for side in sides]).flatten(0, 2)
-        assert loss == pytest.approx(nn.functional.cross_entropy(logits, labels[index]).item(), rel=1e-5)
-        assert accuracy == pytest.approx((logits.argmax(1) == labels[index]).float().mean().item())
+CLOCKS = {
+    "an hour back": lambda i: 1e6 - 3600.0 * (i > 12),
+    "a year on": lambda i: 1e6 + 3e7 * (i > 12),
+    "to and fro": lambda i: 1e6 + 1e5 * (-1) ** i,
+    "it stands still": lambda i: 1e6,
+}
 
 
-def test_two_processes_load_a_finished_run(sides):
-    for side in sides:
-        assert side["again"]["seen"] == []
-        assert side["again"]["rows"] == side["even"]["rows"]
-        assert side["again"]["weights"] == side["even"]["weights"]
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_a_clock_that_jumps(tmp_path, monkeypatch, clock):
+    """It may spoil the seconds, never the training, the checkpoints or the other columns."""
+    wanted = train(whole := network(), None)
+    ticks = itertools.count()
+    monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=lambda: CLOCKS[clock](next(ticks))))
+    run = train(model := network(), tmp_path)
+    assert rows(run.history) == rows(wanted.history)
+    assert equal(weights(model), weights(whole))
+    assert checkpoint.read(tmp_path)[0]["done"] == 3 * STEPS
+    assert all(np.isfinite(value) for row in run.history for value in row.values())
 
 
-def test_two_processes_cannot_share_one_image(sides):
-    for side in sides:
-        assert "2 processes cannot share batches of 1" in side["error"]
+def test_the_date_is_set_back_between_two_sittings(tmp_path, monkeypatch):
+    class Stop(Exception):
+        pass
+
+    with pytest.raises(Stop):
+        train(network(), tmp_path, on_epoch=raises(Stop()))
+    started = kept_state(tmp_path)["started"]
+
+    class Past(datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return datetime(2001, 1, 1, tzinfo=zone)
+
+    monkeypatch.setattr(session, "datetime", Past)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    run = train(network(), tmp_path)
+    assert run.started == started  # when the first sitting began
+    assert len(run.history) == 3
+    assert all(0 <= row["seconds"] < 3600 for row in run.history)
+
+
+def test_no_memory_for_the_network_itself(monkeypatch):
+    def too_much(self, *args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    model = network()
+    monkeypatch.setattr(nn.Module, "to", too_much)
+    with pytest.raises(TrainingError, match="out of memory on cpu with 8 images a step.*narrower network"):
+        train(model, None)
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "trainer":
-        trainer()
-    else:
-        share_of_two(sys.argv[2])
+    trainer()

@@ -52,10 +52,11 @@ def imported(path: Path) -> set[str]:
 
 
 def test_what_the_package_imports_is_declared() -> None:
-    """Colab installs no extras: only the runner of chapters may need the course's."""
-    always, course = PROJECT["dependencies"], PROJECT["optional-dependencies"]["course"]
+    """Colab installs no extras: only the runner of chapters may need the course's, and borrowed networks timm."""
+    always, extras = PROJECT["dependencies"], PROJECT["optional-dependencies"]
+    needs = {"course.py": extras["course"], "borrowed.py": extras["timm"]}
     for path in (ROOT / "senet_edu").rglob("*.py"):
-        declared = {name_of(r) for r in (always + course if path.name == "course.py" else always)}
+        declared = {name_of(r) for r in always + needs.get(path.name, [])}
         others = {name.split(".")[0] for name in imported(path)} - set(sys.stdlib_module_names) - {"senet_edu"}
         assert others <= {IMPORT_NAMES.get(name, name) for name in declared}, path
 
@@ -63,13 +64,16 @@ def test_what_the_package_imports_is_declared() -> None:
 def test_rooms_know_only_what_is_below_them() -> None:
     """Imports point one way: blocks know nothing but torch; figures know excitations, never the reverse."""
     allowed = {
+        "files": set(),
         "blocks": set(),
+        "selective": {"blocks"},
         "cost": {"blocks"},
-        "models": {"blocks", "results"},  # results only to load shipped weights
-        "data": set(),
-        "training": {"blocks", "data"},
-        "excitations": {"blocks", "models", "training"},
-        "results": {"data", "models", "training", "excitations"},
+        "placement": {"blocks"},
+        "models": {"blocks", "selective", "cost", "placement", "results"},  # results only to load shipped weights
+        "data": {"files"},
+        "training": {"blocks", "data", "files"},
+        "excitations": {"blocks", "data", "files", "selective", "models", "training"},
+        "results": {"data", "files", "models", "training", "excitations"},
         "figures": {"excitations"},
         "checks": {"blocks", "models"},
         "widgets": {"figures", "results"},

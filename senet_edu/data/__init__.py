@@ -1,6 +1,6 @@
 """Images to learn on: CIFAR-10 from wherever it is, or worlds drawn by the package.
 
-Everywhere: images uint8 [n, 3, 32, 32], labels int64 [n].
+Everywhere: images uint8 [n, 3, 32, 32], labels int64 [n]; Tiny-ImageNet's have 64×64 pixels, a folder's any number.
 """
 
 from __future__ import annotations
@@ -13,25 +13,33 @@ import torch
 from torch import Tensor
 
 from . import cache, decode, download
+from .folder import FolderImages, Images, image_folder
 from .sources import CIFAR10_CLASSES, SPLITS, DataError, DataNotFoundError, Source, cifar10_source
 from .synthetic import SHAPES_CLASSES, hue_xor, shapes
+from .tiny_imagenet import TINY_IMAGENET_CLASSES, load_tiny_imagenet, tiny_imagenet_source
 
 __all__ = [
     "CIFAR10_CLASSES",
     "CIFAR10_MEAN",
     "CIFAR10_STD",
     "SHAPES_CLASSES",
+    "TINY_IMAGENET_CLASSES",
     "DataError",
     "DataNotFoundError",
     "Dataset",
+    "FolderImages",
+    "Images",
     "Source",
     "balanced_subset",
     "cifar10_source",
     "hold_out",
     "hue_xor",
+    "image_folder",
     "load_cifar10",
     "load_course_data",
+    "load_tiny_imagenet",
     "shapes",
+    "tiny_imagenet_source",
 ]
 
 # of the original training images, red, green and blue, when 0 to 255 is scaled to 0 to 1

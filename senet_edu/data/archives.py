@@ -19,34 +19,16 @@ from typing import IO, Any
 from .sources import BATCH_MD5, SPLITS, DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-IMAGE_BYTES = 1_000_000  # no 32×32 image needs more
+IMAGE_BYTES = 1_000_000  # no image of 32×32 or 64×64 needs more
 BATCH_BYTES = 32_000_000  # an official batch has 31,035,704
-TOTAL_BYTES = 512_000_000  # unpacked; the official batches have 186 MB, all images as PNG about 210 MB
+TOTAL_BYTES = 512_000_000  # unpacked; CIFAR-10 has 186 MB, its images as PNG about 210 MB, Tiny-ImageNet 250 MB
 MAX_MEMBERS = 200_000
 
 
-def read_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of every image and official batch in a folder, .tar, .tar.gz, .tar.xz or .zip.
-
-    Names are relative, with forward slashes; other files are skipped unread. Which kind of archive it is
-    is told by its first bytes, not by its name. Raises DataError, naming the archive and the member, for:
-    a truncated or damaged archive; a member that is absolute, has "..", is a link, a device, encrypted or
-    larger than its kind can be; too many members; more unpacked bytes than CIFAR-10 can have.
-    """
-    with _naming_damage(path):
-        if path.is_dir():
-            yield from _read_folder(path)
-            return
-        with path.open("rb") as file:
-            start = file.read(6)
-        if start.startswith(b"PK"):
-            yield from _read_zip(path)
-        elif start.startswith(b"\x1f\x8b"):
-            yield from _read_tar(path, gzip.open)
-        elif start == b"\xfd7zXZ\0":
-            yield from _read_tar(path, lzma.open)
-        else:
-            yield from _read_tar(path, open)
+def _is_wanted(name: str) -> bool:
+    """An official batch or an image; a leading dot marks what a file manager left behind."""
+    path = PurePosixPath(name)
+    return path.name in BATCH_MD5 or (path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."))
 
 
 def folder_files(path: Path) -> list[Path]:
@@ -55,8 +37,37 @@ def folder_files(path: Path) -> list[Path]:
     return batches or [file for split in SPLITS for file in sorted((path / split).glob("*/*")) if _is_wanted(file.name)]
 
 
-def _read_folder(path: Path) -> Iterator[tuple[str, bytes]]:
-    for file in folder_files(path):
+def read_files(
+    path: Path,
+    wanted: Callable[[str], bool] = _is_wanted,
+    listing: Callable[[Path], list[Path]] = folder_files,
+) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of every image and official batch in a folder, .tar, .tar.gz, .tar.xz or .zip.
+
+    Names are relative, with forward slashes; other files are skipped unread. Which kind of archive it is
+    is told by its first bytes, not by its name. For another data set, `wanted` tells by the name which members
+    of an archive to read, and `listing` which files of a folder. Raises DataError, naming the archive and the
+    member, for: a truncated or damaged archive; a member that is absolute, has "..", is a link, a device,
+    encrypted or larger than its kind can be; too many members; more than TOTAL_BYTES unpacked.
+    """
+    with _naming_damage(path):
+        if path.is_dir():
+            yield from _read_folder(path, listing(path))
+            return
+        with path.open("rb") as file:
+            start = file.read(6)
+        if start.startswith(b"PK"):
+            yield from _read_zip(path, wanted)
+        elif start.startswith(b"\x1f\x8b"):
+            yield from _read_tar(path, gzip.open, wanted)
+        elif start == b"\xfd7zXZ\0":
+            yield from _read_tar(path, lzma.open, wanted)
+        else:
+            yield from _read_tar(path, open, wanted)
+
+
+def _read_folder(path: Path, files: list[Path]) -> Iterator[tuple[str, bytes]]:
+    for file in files:
         name = file.relative_to(path).as_posix()
         if not file.is_file():
             raise DataError(f"{path}: {name!r} is not a regular file. Remove it.")
@@ -64,7 +75,7 @@ def _read_folder(path: Path) -> Iterator[tuple[str, bytes]]:
         yield name, file.read_bytes()
 
 
-def _read_tar(path: Path, opener: Callable[..., Any]) -> Iterator[tuple[str, bytes]]:
+def _read_tar(path: Path, opener: Callable[..., Any], wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     with opener(path, "rb") as stream:
         reader = _CountingReader(path, stream)
         # tarfile only reads, tells and seeks forward here
@@ -76,7 +87,7 @@ def _read_tar(path: Path, opener: Callable[..., Any]) -> Iterator[tuple[str, byt
                 if not member.isreg() or member.issparse():
                     raise DataError(f"{path}: {member.name!r} is a link or a device, not a plain file. Refused.")
                 _check_size(path, member.name, member.size)
-                if _is_wanted(member.name):
+                if wanted(member.name):
                     content = reader.read(member.size)
                     if len(content) < member.size:
                         raise EOFError(f"it ends within {member.name!r}")
@@ -99,7 +110,7 @@ class _CountingReader:
     def read(self, size: int) -> bytes:
         # checked before reading: a header may ask for gigabytes at once
         if size > BATCH_BYTES or self.position + size > TOTAL_BYTES + (1 << 16):
-            raise DataError(f"{self.path}: unpacks to more than CIFAR-10 can have. Refused.")
+            raise DataError(f"{self.path}: unpacks to more than any data set here. Refused.")
         chunk = self.stream.read(size)
         self.position += len(chunk)
         if chunk:
@@ -117,7 +128,7 @@ class _CountingReader:
         return self.position
 
 
-def _read_zip(path: Path) -> Iterator[tuple[str, bytes]]:
+def _read_zip(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     total = 0
     with zipfile.ZipFile(path) as archive:
         for count, member in enumerate(archive.infolist(), start=1):
@@ -133,13 +144,13 @@ def _read_zip(path: Path) -> Iterator[tuple[str, bytes]]:
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise DataError(f"{path}: {name!r} is packed in an unusual way. Zip it again with deflate.")
             _check_size(path, name, member.file_size)
-            if _is_wanted(name):
+            if wanted(name):
                 with archive.open(member) as file:
                     # with a size, since read() alone unpacks whatever follows before it looks at the header's
                     content = file.read(member.file_size + 1)
                 total += len(content)
                 if total > TOTAL_BYTES:
-                    raise DataError(f"{path}: unpacks to more than CIFAR-10 can have. Refused.")
+                    raise DataError(f"{path}: unpacks to more than any data set here. Refused.")
                 yield name, content
 
 
@@ -155,12 +166,6 @@ def _check_size(path: Path, name: str, size: int) -> None:
     limit = BATCH_BYTES if PurePosixPath(name).name in BATCH_MD5 else IMAGE_BYTES
     if size > limit:
         raise DataError(f"{path}: {name!r} has {size:,} bytes, more than {limit:,}. Refused.")
-
-
-def _is_wanted(name: str) -> bool:
-    """An official batch or an image; a leading dot marks what a file manager left behind."""
-    path = PurePosixPath(name)
-    return path.name in BATCH_MD5 or (path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .archives import read_files
-from .sources import BATCH_MD5, CIFAR10_CLASSES, SPLITS, DataError
+from .sources import BATCH_MD5, CIFAR10, CIFAR10_CLASSES, SPLITS, DataError, Kind
 
 Split = tuple[Tensor, Tensor]
 BATCH_IMAGES = 10_000
@@ -37,10 +37,10 @@ def decode(path: Path) -> dict[str, Split]:
         tops.add(top)
         if len(tops) > 1 or (label, base) in pictures[split]:
             raise DataError(f"{path}: {name!r} is there twice, or beside a second set of images. Keep one.")
-        pictures[split][label, base] = _decode_image(path, name, content)
+        pictures[split][label, base] = decode_image(path, name, content, CIFAR10.side)
     if batches:
         return _join_batches(path, batches)
-    return {split: _stack(path, split, found) for split, found in pictures.items()}
+    return {split: stack(path, split, found, CIFAR10) for split, found in pictures.items()}
 
 
 def _place(path: Path, name: str) -> tuple[str, str, int]:
@@ -55,14 +55,14 @@ def _place(path: Path, name: str) -> tuple[str, str, int]:
     return "".join(top), split, CIFAR10_CLASSES.index(folder)
 
 
-def _decode_image(path: Path, name: str, content: bytes) -> bytes:
-    """The image's 32 · 32 · 3 bytes, row by row; greyscale and palettes become RGB."""
+def decode_image(path: Path, name: str, content: bytes, side: int) -> bytes:
+    """The image's side · side · 3 bytes, row by row; greyscale and palettes become RGB."""
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
-            if image.size != (32, 32):  # known from the header, before anything large is decoded
-                raise DataError(f"{path}: {name!r} is {image.width}×{image.height}, not 32×32. Remove it.")
+            if image.size != (side, side):  # known from the header, before anything large is decoded
+                raise DataError(f"{path}: {name!r} is {image.width}×{image.height}, not {side}×{side}. Remove it.")
             return image.convert("RGB").tobytes()
     except DataError:
         raise
@@ -70,14 +70,15 @@ def _decode_image(path: Path, name: str, content: bytes) -> bytes:
         raise DataError(f"{path}: {name!r} does not decode as JPEG or PNG: fetch it again ({error})") from error
 
 
-def _stack(path: Path, split: str, pictures: dict[tuple[int, str], bytes]) -> Split:
+def stack(path: Path, split: str, pictures: dict[tuple[int, str], bytes], kind: Kind) -> Split:
+    """Images of one split, by label and file name, as tensors in that order; every class must have some."""
     labels = torch.tensor(sorted(label for label, _ in pictures), dtype=torch.int64)
-    counts = torch.bincount(labels, minlength=len(CIFAR10_CLASSES)).tolist()
-    missing = [name for name, count in zip(CIFAR10_CLASSES, counts, strict=True) if count == 0]
+    counts = torch.bincount(labels, minlength=len(kind.classes)).tolist()
+    missing = [name for name, count in zip(kind.classes, counts, strict=True) if count == 0]
     if missing:
         raise DataError(f"{path}: no {split} images of {', '.join(missing)} ({split}/<class>/*.jpg or .png).")
     pixels = bytearray().join(pictures[key] for key in sorted(pictures))
-    images = torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 32, 32, 3)
+    images = torch.frombuffer(pixels, dtype=torch.uint8).view(-1, kind.side, kind.side, 3)
     return images.permute(0, 3, 1, 2).contiguous(), labels
 
 

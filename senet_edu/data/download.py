@@ -10,16 +10,21 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from .sources import OFFICIAL_ARCHIVE, WAYS_OUT, DataNotFoundError
+
+T = TypeVar("T")
 
 CIFAR10_URLS = (
     f"https://www.cs.toronto.edu/~kriz/{OFFICIAL_ARCHIVE}",
@@ -34,6 +39,7 @@ class Patience:
     """When a host is given up. Times in seconds, the rate in bytes a second."""
 
     connect: float = 10.0  # for the connection, and for each wait for more bytes
+    answer: float = 20.0  # for the connection and all headers together, redirections among them
     window: float = 8.0  # the rate is the mean over windows of this length
     slow: float = 500_000.0  # below this rate another host is tried
     stall: float = 30.0  # the wait for more bytes when every host is slow and the fastest goes on
@@ -50,24 +56,27 @@ class _TooSlowError(_HostError):
         self.rate, self.total = rate, total
 
 
-def download(urls: Sequence[str], destination: Path, md5: str, patience: Patience | None = None) -> Path:
+def download(
+    urls: Sequence[str], destination: Path, md5: str, patience: Patience | None = None, ways_out: str = WAYS_OUT
+) -> Path:
     """Fetch a file to `destination` from the first of `urls` that delivers it with the right md5.
 
     Every host is tried in turn and left when it is slow. When none was quick, the slow ones may go on, the
     fastest first. Of two processes one waits, and then finds the file done. Raises DataNotFoundError when no
-    host delivers, with each one's answer, and when the disk is full or read-only.
+    host delivers, with each one's answer, and when the disk is full or read-only; `ways_out` ends its message.
     """
+    patience = patience or Patience()
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with _one_at_a_time(destination):
             if not _has_md5(destination, md5):
                 part = destination.with_name(destination.name + ".part")
-                _fetch_from_any(urls, part, md5, patience or Patience())
+                _fetch_from_any(urls, part, md5, patience, ways_out)
                 os.replace(part, destination)
     except OSError as error:
         raise DataNotFoundError(
-            f"{destination} could not be written: {error.strerror}. Free some space there (200 MB), or set "
-            f"SENET_EDU_CACHE to a folder on another disk. {WAYS_OUT}"
+            f"{destination} could not be written: {error.strerror}. Free some space there "
+            f"({patience.max_bytes / 1e6:.0f} MB), or set SENET_EDU_CACHE to a folder on another disk. {ways_out}"
         ) from error
     return destination
 
@@ -88,7 +97,7 @@ def _one_at_a_time(destination: Path) -> Iterator[None]:
         lock.release()
 
 
-def _fetch_from_any(urls: Sequence[str], part: Path, md5: str, patience: Patience) -> None:
+def _fetch_from_any(urls: Sequence[str], part: Path, md5: str, patience: Patience, ways_out: str) -> None:
     """Complete `part`, or raise DataNotFoundError."""
     if _has_md5(part, md5):  # stopped between the last byte and the renaming
         return
@@ -109,7 +118,7 @@ def _fetch_from_any(urls: Sequence[str], part: Path, md5: str, patience: Patienc
             return _fetch_checked(url, part, md5, patience, slow=0)
         except _HostError as error:
             answers.append(f"{url}, again: {error}")
-    raise DataNotFoundError(f"{part.stem} could not be fetched. " + "; ".join(answers) + f". {WAYS_OUT}")
+    raise DataNotFoundError(f"{part.stem} could not be fetched. " + "; ".join(answers) + f". {ways_out}")
 
 
 def _fetch_checked(url: str, part: Path, md5: str, patience: Patience, slow: float) -> None:
@@ -127,7 +136,8 @@ def _fetch(url: str, part: Path, patience: Patience, slow: float) -> bool:
     """Add to `part` what it lacks. True when the host went on from its end, False when it began anew."""
     from tqdm import tqdm
 
-    with _open(url, _size(part), timeout=patience.connect if slow else patience.stall) as response:
+    timeout = patience.connect if slow else patience.stall
+    with _within(patience.answer + timeout - patience.connect, lambda: _open(url, _size(part), timeout)) as response:
         resumed = response.status == http.client.PARTIAL_CONTENT
         done = _size(part) if resumed else 0
         total = done + int(response.headers.get("Content-Length") or 0)
@@ -144,6 +154,27 @@ def _fetch(url: str, part: Path, patience: Patience, slow: float) -> bool:
     if _size(part) < total:
         raise _HostError(f"ended after {_size(part):,} of {total:,} bytes")
     return resumed
+
+
+def _within(seconds: float, ask: Callable[[], T]) -> T:
+    """What `ask` returns or raises; a _HostError after `seconds`. A time-out of the socket alone is never reached by a
+    host that sends a header a byte at a time."""
+    answers: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+    def answer() -> None:
+        try:
+            answers.put((ask(), None))
+        except BaseException as error:
+            answers.put((None, error))
+
+    threading.Thread(target=answer, daemon=True).start()
+    try:
+        result, error = answers.get(timeout=seconds)
+    except Empty:
+        raise _HostError(f"no answer in {seconds:.0f} s") from None
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
 
 
 def _open(url: str, start: int, timeout: float) -> http.client.HTTPResponse:

@@ -43,6 +43,18 @@ class DataNotFoundError(DataError):
 
 
 @dataclass(frozen=True)
+class Kind:
+    """What the readers and the cache must know of a data set."""
+
+    name: str  # of its files in the cache
+    side: int  # height and width of its images
+    classes: tuple[str, ...]
+
+
+CIFAR10 = Kind("cifar10", 32, CIFAR10_CLASSES)
+
+
+@dataclass(frozen=True)
 class Source:
     """Where the images come from. `sha256` is the archive file's, None for a folder or a download to come."""
 

@@ -1,5 +1,6 @@
 """Training: the recipe, the loop, checkpoints, evaluation, and what this machine can do."""
 
+from senet_edu.training import processes
 from senet_edu.training.checkpoint import CheckpointError
 from senet_edu.training.evaluation import Evaluation, evaluate, predict
 from senet_edu.training.loop import fit
@@ -24,5 +25,6 @@ __all__ = [
     "normalise",
     "parameter_groups",
     "predict",
+    "processes",
     "speed",
 ]

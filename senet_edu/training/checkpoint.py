@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,46 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from senet_edu.files import write_atomically
+
 NAME = "checkpoint.safetensors"
+LOCK = "checkpoint.lock"
+Found = tuple[dict[str, Any], dict[str, Tensor]]  # what `read` returns: the state, and the tensors
 
 
 class CheckpointError(RuntimeError):
     """A checkpoint cannot be used; the message names the file and says what to do."""
+
+
+@contextmanager
+def alone_in(folder: Path | None) -> Iterator[None]:
+    """Keep other runs out of the folder. The system frees its lock when the process ends, even by `kill -9`.
+
+    A folder that takes no lock (read-only, a full disk, some network drives) is used without one.
+
+    Raises:
+        CheckpointError: another process trains there.
+    """
+    if folder is None:
+        yield
+        return
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise CheckpointError(
+            f"another process is training in {folder}. Wait for it, stop it, or take another folder. "
+            f"(If there is none any more, delete {folder / LOCK}.)"
+        ) from error
+    except (OSError, NotImplementedError):
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> bool:
@@ -53,12 +88,16 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state
     return True
 
 
-def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+def read(folder: Path | None) -> Found | None:
     """The last checkpoint: the `state` given to `save`, and the tensors for `restore`. None if there is no checkpoint.
+
+    To be called within `alone_in`.
 
     Raises:
         CheckpointError: the file is damaged.
     """
+    if folder is None:
+        return None
     path = folder / NAME
     for leftover in folder.glob(f".{NAME}-*"):  # a run was killed while it wrote
         leftover.unlink(missing_ok=True)
@@ -109,16 +148,3 @@ def digest(tensors: dict[str, Tensor], state: dict[str, Any]) -> str:
         sha.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
         sha.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
-
-
-def write_atomically(path: Path, write: Any) -> None:
-    """Call `write(temporary path)`, then put the result in place of `path` in one step, safe against a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = str(path.with_name(f".{path.name}-{uuid.uuid4().hex}"))
-    try:
-        write(temporary)
-        with open(temporary, "rb+") as file:  # Windows flushes no file that is open for reading only
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from senet_edu.data import Images
+from senet_edu.training import processes
 from senet_edu.training.machine import Precision, best_device, best_precision
 from senet_edu.training.recipe import normalise
 
@@ -30,13 +32,17 @@ class Evaluation:
 @torch.no_grad()
 def predict(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     *,
+    mirrored: bool = False,
     batch_size: int = 500,
     precision: Precision | None = None,
     cpu: bool = False,
 ) -> Tensor:
-    """Logits float32 [n, classes] on the CPU, of uint8 images [n, C, H, W]. The model is left as and where it was."""
+    """Logits float32 [n, classes] on the CPU, of uint8 images [n, C, H, W], or of their mirror images.
+
+    The model is left as and where it was.
+    """
     device = torch.device("cpu") if cpu else best_device()
     precision = precision or best_precision(device)
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
@@ -47,8 +53,9 @@ def predict(
     try:
         model.to(device).eval()
         for batch in images.split(batch_size):
+            batch = batch.to(device)
             with lower:
-                logits.append(model(normalise(batch.to(device))).float().cpu())
+                logits.append(model(normalise(batch.flip(-1) if mirrored else batch)).float().cpu())
     finally:
         model.to(home)
         for module, mode in modes.items():
@@ -58,7 +65,7 @@ def predict(
 
 def evaluate(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     *,
     batch_size: int = 500,
@@ -67,16 +74,44 @@ def evaluate(
 ) -> Evaluation:
     """Accuracy of `model` on uint8 images [n, C, H, W] with labels [n]; see `Evaluation`.
 
+    Under a launcher the processes share the images, and each gets the result for all of them.
+
     Raises:
-        ValueError: there are no images.
+        ValueError: there are no images, or fewer than processes.
     """
     if len(images) == 0:
         raise ValueError("no images to evaluate on")
-    logits = predict(model, images, batch_size=batch_size, precision=precision, cpu=cpu)
-    mirrored = predict(model, images.flip(-1), batch_size=batch_size, precision=precision, cpu=cpu)
-    right = logits.argmax(1) == labels.cpu()
-    return Evaluation(
-        accuracy=right.float().mean().item(),
-        flipped=((logits + mirrored).argmax(1) == labels.cpu()).float().mean().item(),
-        per_class=[right[labels.cpu() == k].float().mean().item() for k in range(logits.shape[1])],
+    n, right, both = count_right(
+        model, images, labels, mirror=True, batch_size=batch_size, precision=precision, cpu=cpu
     )
+    return Evaluation(
+        accuracy=(right.sum() / n.sum()).item(),
+        flipped=(both.sum() / n.sum()).item(),
+        per_class=(right / n).tolist(),
+    )
+
+
+def count_right(
+    model: nn.Module,
+    images: Images,
+    labels: Tensor,
+    *,
+    mirror: bool,
+    batch_size: int = 500,
+    precision: Precision | None = None,
+    cpu: bool = False,
+) -> Tensor:
+    """Images of each class, those recognised, and those recognised together with their mirror image [3, classes].
+
+    Counted over all processes. Without `mirror` the last row is that of one view.
+    """
+    known = int(labels.max()) + 1
+    mine = processes.share(len(images))
+    part, labels = images[mine], labels[mine].cpu()
+    logits = predict(model, part, batch_size=batch_size, precision=precision, cpu=cpu)  # [n, classes]
+    both = logits
+    if mirror:
+        both = logits + predict(model, part, mirrored=True, batch_size=batch_size, precision=precision, cpu=cpu)
+    rows = [labels, labels[logits.argmax(1) == labels], labels[both.argmax(1) == labels]]
+    counts = torch.stack([torch.bincount(row, minlength=max(known, logits.shape[1])) for row in rows])
+    return torch.stack(processes.everyone(counts, cpu)).sum(0)

@@ -1,4 +1,4 @@
-"""The training loop: read `fit` from top to bottom, it is all there."""
+"""The training loop: read `fit` and `train` from top to bottom, it is all there."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from senet_edu.training import checkpoint
-from senet_edu.training.evaluation import predict
+from senet_edu.data import Images
+from senet_edu.training import checkpoint, processes
+from senet_edu.training.evaluation import count_right
 from senet_edu.training.machine import Precision, best_precision
 from senet_edu.training.recipe import EpochPlan, Recipe, learning_rate, parameter_groups
-from senet_edu.training.session import Run, Session, checksum
+from senet_edu.training.session import Run, Session, TrainingError, checksum, explanation
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-# What PyTorch says on the CPU and from libraries on the GPU, where it raises no OutOfMemoryError
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
-
 
 def fit(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
     *,
     seed: int = 0,
-    validation: tuple[Tensor, Tensor] | None = None,
+    validation: tuple[Images, Tensor] | None = None,
     folder: str | Path | None = None,
     precision: Precision | None = None,
     cpu: bool = False,
@@ -39,13 +37,18 @@ def fit(
 ) -> Run:
     """Train `model` in place with SGD, Nesterov momentum and one rise and fall of the learning rate.
 
-    Accelerate chooses the device, casts to `precision` and, under a launcher (`torchrun`, `accelerate launch`), splits
-    each batch over the processes. With `folder`, a checkpoint is kept there, and a run that was stopped, even by
-    `kill -9`, goes on from it; on the same CPU the result is then bit for bit that of an uninterrupted run.
+    Accelerate chooses the device, casts to `precision` and, under a launcher, splits each batch over the processes.
+    With `folder`, a checkpoint is kept there, and a run that was stopped, even by `kill -9`, goes on from it; on the
+    same CPU the result is then bit for bit that of an uninterrupted run.
+
+    Launchers: ``torchrun --nproc_per_node 2 …`` and ``accelerate launch --multi_gpu --num_processes 2 …``, also for
+    several processes on CPUs (``accelerate launch --cpu`` starts a single one unless there is MPI). Every process sees
+    its share of each batch, in the order that a single one would; the first one alone reads and writes `folder`, and
+    calls `on_epoch`, which must not train or evaluate then.
 
     Args:
         model: a network on normalised images.
-        images: uint8 [n, C, H, W].
+        images: uint8 [n, C, H, W], or a folder of them, see `data.image_folder`.
         labels: int64 [n].
         recipe: see `Recipe`.
         seed: of the order and the augmentation. (Seed the weights with `torch.manual_seed` before the model is made.)
@@ -58,16 +61,43 @@ def fit(
 
     Raises:
         ValueError: images and labels do not fit together, there are none, or too few for the processes.
-        TrainingError: out of memory, or the loss is no longer a number.
-        CheckpointError: the checkpoint in `folder` is damaged, or of a run with other settings.
+        TrainingError: out of memory, the loss is no longer a number, or another process of this run has ended.
+        CheckpointError: the checkpoint in `folder` is damaged, or of a run with other settings, or in use.
+        DataError: an image of a folder cannot be read.
     """
     if len(images) != len(labels) or len(images) == 0:
         raise ValueError(f"{len(images)} images and {len(labels)} labels do not make a training set")
-    found = checkpoint.read(Path(folder)) if folder is not None else None
-    if precision is None and found is not None:
-        precision = found[0]["config"]["precision"]  # go on as it began, even if this machine would choose another
-    accelerator, precision = start(precision, cpu)
-    device, processes = accelerator.device, accelerator.num_processes
+    folder = Path(folder) if folder is not None else None
+    own = folder if processes.is_main() else None  # the main process alone reads and writes it
+    with checkpoint.alone_in(own):
+        found = processes.from_main(checkpoint.read(own), cpu)
+        if precision is None and found is not None:
+            precision = found[0]["config"]["precision"]  # go on as it began, even if this machine would choose another
+        accelerator, precision = start(precision, cpu)
+        run = Run(recipe, seed, precision, accelerator.device.type, accelerator.num_processes)
+        try:
+            train(model, images, labels, run, accelerator, validation, folder, found, progress, on_epoch)
+        except RuntimeError as error:
+            if (words := explanation(error, run, folder)) is None:
+                raise
+            raise TrainingError(words) from error
+    return run
+
+
+def train(
+    model: nn.Module,
+    images: Images,
+    labels: Tensor,
+    run: Run,
+    accelerator: Accelerator,
+    validation: tuple[Images, Tensor] | None,
+    folder: Path | None,
+    found: checkpoint.Found | None,
+    progress: bool,
+    on_epoch: Callable[[list[dict[str, float]]], None] | None,
+) -> None:
+    """The loop itself: keeps `run` up to date as it goes. Arguments as in `fit`; `found` is the checkpoint to go on."""
+    recipe, device, processes = run.recipe, accelerator.device, run.processes
     share = min(recipe.batch_size, len(images)) // processes  # images of each batch for this process
     if share == 0:
         raise ValueError(f"{processes} processes cannot share batches of {recipe.batch_size} of {len(images)} images")
@@ -77,7 +107,6 @@ def fit(
     optimizer = torch.optim.SGD(
         parameter_groups(model, recipe), lr=recipe.peak_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0
     )
-    run = Run(recipe, seed, precision, device.type, processes)
     data = checksum(images, labels) if folder is not None else ""  # only a checkpoint needs it
     session = Session(run, model, optimizer, accelerator, folder, found, data, steps, share, progress)
     network = model
@@ -86,12 +115,11 @@ def fit(
         network, optimizer = accelerator.prepare(model, optimizer)  # casts the network's forward to `precision`
         while session.done < recipe.epochs * steps:
             epoch, first = divmod(session.done, steps)
-            plan = EpochPlan.draw(len(images), images.shape[2:], recipe, seed, epoch).to(device)
+            plan = EpochPlan.draw(len(images), images.shape[2:], recipe, run.seed, epoch).to(device)
+            begins = [(step * processes + accelerator.process_index) * share for step in range(first, steps)]
             network.train()
-            for step in range(first, steps):
-                begin = (step * processes + accelerator.process_index) * share
-                x, index = plan.batch(images, slice(begin, begin + share), recipe)  # [share, C, H, W], [share]
-                y = labels[index]  # [share]
+            for x, index in plan.batches(images, [slice(begin, begin + share) for begin in begins], recipe):
+                y = labels[index]  # x: [share, C, H, W], index and y: [share]
 
                 rate = learning_rate(recipe, session.done / (recipe.epochs * steps))
                 for group in optimizer.param_groups:
@@ -103,18 +131,13 @@ def fit(
                 optimizer.zero_grad(set_to_none=True)
                 session.step_done(loss, logits, y)
 
-            session.epoch_done(rate, accuracy_on(validation, model, precision, cpu))
+            session.epoch_done(rate, accuracy_on(validation, model, run.precision, device.type == "cpu"))
             if on_epoch is not None and accelerator.is_main_process:
                 on_epoch(run.history)
         accelerator.wait_for_everyone()  # the last checkpoint is on the disk before any process goes on
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
-            raise session.out_of_memory() from error
-        raise
     finally:
         session.bar.close()
         accelerator.unwrap_model(network, keep_fp32_wrapper=False)  # the model computes in its own precision again
-    return run
 
 
 def start(precision: Precision | None, cpu: bool) -> tuple[Accelerator, Precision]:
@@ -129,10 +152,10 @@ def start(precision: Precision | None, cpu: bool) -> tuple[Accelerator, Precisio
 
 
 def accuracy_on(
-    held_out: tuple[Tensor, Tensor] | None, model: nn.Module, precision: Precision, cpu: bool
+    held_out: tuple[Images, Tensor] | None, model: nn.Module, precision: Precision, cpu: bool
 ) -> float | None:
     """Single-view accuracy on held-out images and labels, if there are any."""
     if held_out is None:
         return None
-    images, labels = held_out
-    return (predict(model, images, precision=precision, cpu=cpu).argmax(1) == labels.cpu()).float().mean().item()
+    images, right, _ = count_right(model, *held_out, mirror=False, precision=precision, cpu=cpu)
+    return (right.sum() / images.sum()).item()

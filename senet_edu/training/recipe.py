@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from senet_edu.blocks import SEBlock
-from senet_edu.data import CIFAR10_MEAN, CIFAR10_STD
+from senet_edu.data import CIFAR10_MEAN, CIFAR10_STD, Images
 
 Schedule = Literal["one-cycle", "triangular"]
 
@@ -135,9 +135,23 @@ class EpochPlan:
     def batch(self, images: Tensor, places: slice, recipe: Recipe) -> tuple[Tensor, Tensor]:
         """The images at `places` of the order: flipped, shifted, normalised, blanked; and their indices."""
         index = self.order[places]
-        batch = move(images[index], self.mirrored[places], self.shift[places])
+        return self.augment(images[index], places, recipe), index
+
+    def batches(self, images: Images, places: Sequence[slice], recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
+        """`batch` of each of `places` in turn. Images of a folder are read ahead while the network computes."""
+        if isinstance(images, Tensor):
+            for place in places:
+                yield self.batch(images, place, recipe)
+        else:
+            read = images.batches([self.order[place] for place in places])
+            for place, pixels in zip(places, read, strict=True):
+                yield self.augment(pixels, place, recipe), self.order[place]
+
+    def augment(self, pixels: Tensor, places: slice, recipe: Recipe) -> Tensor:
+        """uint8 [n, C, H, W] to float32, as drawn for `places`."""
+        batch = move(pixels, self.mirrored[places], self.shift[places])
         batch = normalise(batch)
-        return blank(batch, self.hole[places], recipe.cutout), index
+        return blank(batch, self.hole[places], recipe.cutout)
 
 
 def move(images: Tensor, mirrored: Tensor, shift: Tensor) -> Tensor:

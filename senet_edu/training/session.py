@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from senet_edu.data import DataError, Images
 from senet_edu.training import checkpoint
 from senet_edu.training.machine import Precision
 from senet_edu.training.recipe import Recipe
@@ -81,7 +82,7 @@ class Session:
         optimizer: torch.optim.Optimizer,
         accelerator: Accelerator,
         folder: str | Path | None,
-        found: tuple[dict[str, Any], dict[str, Tensor]] | None,
+        found: checkpoint.Found | None,
         data: str,
         steps: int,
         share: int,
@@ -96,16 +97,16 @@ class Session:
         state = self.resume(found)
         self.done: int = state["done"]
         run.history, run.seconds, run.started = state["history"], state["seconds"], state["started"]
-        wide = torch.float32 if run.device == "mps" else torch.float64
-        self.loss_sum = torch.tensor(state["loss_sum"], dtype=wide, device=accelerator.device)
-        self.correct = torch.tensor(state["correct"], device=accelerator.device)
+        self.wide = torch.float32 if run.device == "mps" else torch.float64
+        sums = state["loss_sum"], state["correct"]  # of the epoch so far, over all processes
+        self.sums = torch.tensor(sums, dtype=self.wide, device=accelerator.device)
         batch_size = share * run.processes
         self.bar = progress_bar(
             shown and accelerator.is_main_process, run.recipe.epochs * steps * batch_size, self.done * batch_size
         )
         self.saved = self.clock = time.monotonic()
 
-    def resume(self, found: tuple[dict[str, Any], dict[str, Tensor]] | None) -> dict[str, Any]:
+    def resume(self, found: checkpoint.Found | None) -> dict[str, Any]:
         """The state to start from: that of the checkpoint, whose weights are put back, else a fresh one."""
         if self.folder is None or found is None:
             fresh = {"done": 0, "loss_sum": 0.0, "correct": 0, "history": [], "seconds": 0.0, "scaler": {}}
@@ -126,26 +127,26 @@ class Session:
     def step_done(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count a step. About once a second look at the loss, which waits for a GPU; now and then save."""
         self.done += 1
-        self.loss_sum += loss.detach()
-        self.correct += (logits.detach().argmax(1) == labels).sum()
+        correct = (logits.detach().argmax(1) == labels).sum()
+        sums = torch.stack([loss.detach().to(self.wide), correct.to(self.wide)])
+        self.sums += self.accelerator.reduce(sums, "sum") if self.run.processes > 1 else sums
         self.bar.update(self.share * self.run.processes)
         now, behind = time.monotonic(), self.done % self.steps
         if now - self.clock < 1 and behind:
             return
         self.run.seconds += now - self.clock
         self.clock = now
-        loss_sum, seen = self.loss_sum.item(), behind or self.steps
+        loss_sum, correct = self.sums.tolist()
         if not math.isfinite(loss_sum):
             raise self.diverged()
-        accuracy = self.correct.item() / (seen * self.share)
-        self.bar.set_postfix(loss=f"{loss_sum / seen:.3f}", acc=f"{accuracy:.1%}")
+        shares = (behind or self.steps) * self.run.processes
+        self.bar.set_postfix(loss=f"{loss_sum / shares:.3f}", acc=f"{correct / (shares * self.share):.1%}")
         if now - self.saved > SAVE_EVERY and behind:
             self.save()
 
     def epoch_done(self, rate: float, validation_accuracy: float | None) -> None:
-        """Add the epoch's row to the history, over all processes, and save."""
-        sums = torch.stack([self.loss_sum, self.correct.to(self.loss_sum.dtype)])
-        loss_sum, correct = self.accelerator.reduce(sums, "sum").tolist()
+        """Add the epoch's row to the history and save."""
+        loss_sum, correct = self.sums.tolist()
         images = self.steps * self.share * self.run.processes
         seconds = self.run.seconds - sum(row["seconds"] for row in self.run.history)
         row = {
@@ -159,8 +160,7 @@ class Session:
         if validation_accuracy is not None:
             row["validation_accuracy"] = validation_accuracy
         self.run.history.append(row)
-        self.loss_sum.zero_()
-        self.correct.zero_()
+        self.sums.zero_()
         self.save()
 
     def save(self) -> None:
@@ -169,11 +169,12 @@ class Session:
             raise self.diverged()
         if self.folder is not None and self.accelerator.is_main_process:
             scaler = self.accelerator.scaler
+            loss_sum, correct = self.sums.tolist()
             state = {
                 "config": self.config,
                 "done": self.done,
-                "loss_sum": self.loss_sum.item(),
-                "correct": self.correct.item(),
+                "loss_sum": loss_sum,
+                "correct": int(correct),
                 "history": self.run.history,
                 "seconds": self.run.seconds,
                 "started": self.run.started,
@@ -186,27 +187,53 @@ class Session:
         recipe = self.run.recipe
         return TrainingError(
             f"the loss is no longer a number in epoch {(self.done - 1) // self.steps + 1}. Lower the peak rate "
-            f"({recipe.peak_rate}) or lengthen the warm-up ({recipe.warmup}).{self.kept()}"
+            f"({recipe.peak_rate}) or lengthen the warm-up ({recipe.warmup}).{kept(self.folder)}"
         )
 
-    def out_of_memory(self) -> TrainingError:
-        return TrainingError(
-            f"out of memory on {self.run.device} with {self.share} images a step. Take a smaller batch size (and a "
-            f"peak rate smaller by the same factor) or a narrower network.{self.kept()}"
+
+# What PyTorch says on the CPU and from libraries on the GPU, where it raises no OutOfMemoryError
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+# What it says between processes, where it raises no DistError
+LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
+
+
+def explanation(error: RuntimeError, run: Run, folder: Path | None) -> str | None:
+    """What happened and what to do, for errors of PyTorch that do not say it; None for all others."""
+    text = str(error)
+    if isinstance(error, (TrainingError, checkpoint.CheckpointError, DataError)):
+        return None
+    if isinstance(error, torch.OutOfMemoryError) or any(words in text for words in OUT_OF_MEMORY):
+        images = run.recipe.batch_size // run.processes
+        return (
+            f"out of memory on {run.device} with {images} images a step. Take a smaller batch size (and a "
+            f"peak rate smaller by the same factor) or a narrower network.{kept(folder)}"
         )
+    if run.processes > 1 and (
+        isinstance(error, getattr(torch.distributed, "DistError", ())) or any(words in text for words in LOST)
+    ):
+        return f"another process of this run has ended; its own message says why.{kept(folder)} {GO_ON}"
+    if "DataLoader worker" in text:
+        return f"a process that reads images has ended ({text}), perhaps for lack of memory.{kept(folder)} {GO_ON}"
+    return None
 
-    def kept(self) -> str:
-        """Where the last good checkpoint is, if there is one."""
-        there = self.folder is not None and (self.folder / checkpoint.NAME).exists()
-        return f" The last good checkpoint is in {self.folder}." if there else ""
+
+GO_ON = "The same command goes on from there."
 
 
-def checksum(images: Tensor, labels: Tensor) -> str:
+def kept(folder: Path | None) -> str:
+    """Where the last good checkpoint is, if there is one."""
+    there = folder is not None and (folder / checkpoint.NAME).exists()
+    return f" The last good checkpoint is in {folder}." if there else ""
+
+
+def checksum(images: Images, labels: Tensor) -> str:
     """How many, and the CRC-32 of both in hex: a run continues on the images it began with."""
-    crc = 0
-    for values in (images, labels):
-        crc = zlib.crc32(values.cpu().contiguous().numpy().data, crc)
-    return f"{len(images)} images, {crc:08x}"
+    crc = crc_of(images) if isinstance(images, Tensor) else images.checksum()
+    return f"{len(images)} images, {crc_of(labels, crc):08x}"
+
+
+def crc_of(values: Tensor, crc: int = 0) -> int:
+    return zlib.crc32(values.cpu().contiguous().numpy().data, crc)
 
 
 def progress_bar(shown: bool, total: int, done: int) -> Any:

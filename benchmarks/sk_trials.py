@@ -1,0 +1,87 @@
+"""Which kernels, and is the attention worth it? Quarter-width SK-ResNet-18, one thing changed at a time, several seeds.
+
+    python benchmarks/sk_trials.py m2:0 m2:1 k3:0 …      # NAME:SEED; writes runs/sk-trials/NAME-seedSEED/
+
+A trial that is done is left alone, one that was stopped goes on. Each writes a record: accuracy, weights,
+multiply-adds, and for every SK convolution and branch the mean attention over the test images and how far it moves from
+image to image. Two trials at once, each with OMP_NUM_THREADS=1, are the best use of two cores.
+
+k3, k5, k7 are single kernels; m2 is K3 with K5, m3 has K7 too; "sum" adds the branches without attention; d1 and d3
+change the dilation of m2's second branch, g1 and g8 its number of groups (the first has two).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import senet_edu as se
+from senet_edu import cost, results
+from senet_edu.data import CIFAR10_CLASSES, cifar10_source
+from senet_edu.models.sknet import sk_resnet18
+from senet_edu.selective import sk_blocks
+
+OUT = Path("runs/sk-trials")
+WIDTH = 0.25
+RECIPE = se.Recipe(epochs=6)
+
+TRIALS: dict[str, dict[str, Any]] = {
+    "k3": {"branches": 1, "dilations": [1]},
+    "k5": {"branches": 1, "dilations": [2]},
+    "k7": {"branches": 1, "dilations": [3]},
+    "m2": {},
+    "m3": {"branches": 3},
+    "m2-sum": {"attention": False},
+    "m3-sum": {"branches": 3, "attention": False},
+    "d1": {"dilations": [1, 1]},
+    "d3": {"dilations": [1, 3]},
+    "g1": {"groups": [2, 1]},
+    "g8": {"groups": [2, 8]},
+}
+
+
+def run(name: str, seed: int) -> None:
+    """One trial, from its network to its record."""
+    folder = OUT / f"{name}-seed{seed}"
+    path = folder / "record.json"
+    if path.exists() and "trial" in json.loads(path.read_text()):
+        return
+    torch.manual_seed(seed)
+    model = sk_resnet18(width=WIDTH, **TRIALS[name])
+
+    test = se.load_cifar10(split="test")
+    record = results.train_recorded(
+        folder,
+        model,
+        se.load_cifar10(split="train"),
+        test,
+        RECIPE,
+        config=se.create_model("sk_resnet18", width=WIDTH).config | TRIALS[name],
+        data=cifar10_source().description,
+        seed=seed,
+    )
+    record |= {"trial": name, "parameters": cost.parameters(model), "multiply_adds": cost.multiply_adds(model)}
+    attentive = {k: block for k, block in sk_blocks(model).items() if block.attends}
+    if attentive:
+        found = se.record_attention(model, *test, classes=CIFAR10_CLASSES, precision="no")
+        for block, sk in attentive.items():
+            branches = [found[f"{block} {m}"] for m in range(1, len(sk.dilations) + 1)]
+            record[block] = {
+                "attention": [branch.total_mean.mean().item() for branch in branches],
+                "movement": [branch.movement().mean().item() for branch in branches],
+                "specificity": [branch.specificity().mean().item() for branch in branches],
+            }
+        found.save(folder / "attention.safetensors")
+    results.write_record(record, path)
+    means = " ".join(f"{record[block]['attention'][-1]:.2f}" for block in attentive)
+    print(f"{name:7} seed {seed}  {record['accuracy']:.2%}  largest kernel's attention {means or 'none'}", flush=True)
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        trial_name, _, trial_seed = argument.partition(":")
+        run(trial_name, int(trial_seed or 0))

@@ -1,0 +1,27 @@
+"""Files that appear whole or not at all: checkpoints, records, weights, the data cache."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_atomically(path: Path, write: Callable[[str], object]) -> None:
+    """Call `write(temporary path)`, then put the result in place of `path` in one step, safe against a power cut.
+
+    Of two processes the last one wins. What a killed one leaves behind is named `.NAME-….tmp`.
+
+    Raises:
+        OSError, and what `write` raises: `path` is then as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = str(path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp"))
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as file:  # Windows flushes no file that is open for reading only
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

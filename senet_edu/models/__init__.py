@@ -1,0 +1,114 @@
+"""Named networks, with or without SE: `create_model`, `list_models`, and `se_blocks` to find the blocks again.
+
+`registry` says what a named network is, `named` lists them, the other modules build them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+from typing import Any, cast, get_args
+
+from torch import nn
+
+from senet_edu.blocks import Gate, SEBlock, Squeeze
+from senet_edu.models import named as named  # fills the registry
+from senet_edu.models.registry import MakeSE, NamedNetwork, Network, Stem, Variant, find, list_models
+from senet_edu.models.resnet import STAGES, BasicBlock, Bottleneck, ResNet
+from senet_edu.placement.residual import Placement
+
+__all__ = [
+    "STAGES",
+    "BasicBlock",
+    "Bottleneck",
+    "MakeSE",
+    "NamedNetwork",
+    "Network",
+    "Placement",
+    "ResNet",
+    "Stem",
+    "Variant",
+    "create_model",
+    "list_models",
+    "se_blocks",
+]
+
+
+def create_model(
+    name: str,
+    num_classes: int = 10,
+    in_channels: int = 3,
+    stem: Stem | None = None,
+    width: float = 1.0,
+    reduction: int = 16,
+    bias: bool = True,
+    squeeze: Squeeze = "avg",
+    gate: Gate = "sigmoid",
+    min_hidden: int = 1,
+    stages: Collection[int] | None = None,
+    pretrained: bool | str = False,
+    *,
+    variant: Variant = "torchvision",
+    placement: Placement = "standard",
+) -> NamedNetwork:
+    """Build a network by name: "resnet18", "se_resnet18", … (see `list_models`).
+
+    Args:
+        name: with the prefix "se_" every unit of `stages` has an SE block.
+        num_classes: number of logits.
+        in_channels: channels of the input images.
+        stem: "cifar" for images of about 32×32 (ResNets' default), "imagenet" for about 224×224 (the others' only one).
+        width: factor on all channel counts of a ResNet: 1.0 is 64 to 512 channels, 0.25 is 16 to 128.
+        reduction, bias, squeeze, gate, min_hidden: of the SE blocks, see `SEBlock`; a plain network ignores them.
+        stages: stages with SE (table 13), by default all of the network's: 2 to 5 in a ResNet.
+        pretrained: True loads the shipped weights of this very network, a string those of that name
+            (see `senet_edu.results.list_weights`).
+        variant: "torchvision", or "caffe" for the paper's ResNets (see `ResNet`).
+        placement: where in a residual unit the SE block stands: "standard", "pre", "post", "identity" (table 14) or
+            "3x3" (table 15), see `senet_edu.placement`.
+
+    Returns:
+        The network, with these arguments in its `config`, as records keep them.
+
+    Raises:
+        ValueError: an unknown name, stem, stage, variant or placement, or one that this network does not have; SE
+            blocks without hidden units; no such shipped weights.
+    """
+    network, with_se = find(name)
+    stem = stem or network.stems[0]
+    if stem not in get_args(Stem):
+        raise ValueError(f"stem is 'cifar' or 'imagenet', not {stem!r}")
+    if stem not in network.stems:
+        raise ValueError(f"{name} has only the stem {network.stems[0]!r}")
+    if variant not in get_args(Variant):
+        raise ValueError(f"variant is 'torchvision' or 'caffe', not {variant!r}")
+    if placement not in get_args(Placement):
+        raise ValueError(f"placement is one of {get_args(Placement)}, not {placement!r}")
+    stages = network.stages if stages is None else stages
+    if unknown := set(stages) - set(network.stages):
+        first, last = network.stages[0], network.stages[-1]
+        raise ValueError(f"stages of {name} are numbered {first} to {last}, not {sorted(unknown)}")
+
+    options: dict[str, Any] = {"stem": stem, "width": width, "variant": variant}
+    usual: dict[str, Any] = {"stem": stem, "width": 1.0, "variant": "torchvision"}
+    se: dict[str, Any] = {}
+    if with_se:
+        se = {"reduction": reduction, "bias": bias, "squeeze": squeeze, "gate": gate, "min_hidden": min_hidden}
+        options |= {"placement": placement, "stages": sorted(stages)}
+        usual |= {"placement": "standard", "stages": sorted(network.stages)}
+    for key in options.keys() - set(network.options):
+        if options.pop(key) != usual[key]:
+            raise ValueError(f"{name} has no choice of {key}")
+    make_se = partial(SEBlock, **se) if with_se else None
+    built = cast(NamedNetwork, network.build(num_classes, in_channels, make_se, **network.own, **options))
+    built.config = {"name": name, "num_classes": num_classes, "in_channels": in_channels, **options, **se}
+    if pretrained:
+        from senet_edu.results import load_pretrained
+
+        load_pretrained(built, built.config, pretrained)
+    return built
+
+
+def se_blocks(model: nn.Module) -> dict[str, SEBlock]:
+    """The SE blocks of a network by the paper's names, SE_2_1 to SE_5_2 in a ResNet-18, in order of depth."""
+    return {m.name: m for m in model.modules() if isinstance(m, SEBlock) and m.name}

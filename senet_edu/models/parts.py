@@ -1,0 +1,41 @@
+"""What the builders of networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from torch import nn
+
+from senet_edu.models.registry import MakeSE
+
+
+def named_se(make_se: MakeSE | None, stages: Collection[int], channels: int, stage: int, block: int) -> nn.Module:
+    """The SE block SE_{stage}_{block} for so many channels; an identity without `make_se` or outside `stages`."""
+    if make_se is None or stage not in stages:
+        return nn.Identity()
+    se = make_se(channels)
+    se.name = f"SE_{stage}_{block}"  # type: ignore[assignment]
+    return se
+
+
+def scaled(channels: Sequence[int], width: float) -> list[int]:
+    """Channel counts times `width`; a ValueError if one of them rounds to none."""
+    widths = [round(width * c) for c in channels]
+    if min(widths) < 1:
+        raise ValueError(f"width = {width} leaves a stage without channels")
+    return widths
+
+
+def conv_norm(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """A convolution without bias, padded to keep the size at stride 1, and BN."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
+
+
+def he_normal(model: nn.Module) -> None:
+    """He-normal weights, fan out, for every convolution."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
