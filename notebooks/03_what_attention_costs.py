@@ -259,8 +259,8 @@ checks.multiply_adds(my_multiply_adds)
 device = se.training.best_device()
 images = 64 if device.type == "cpu" else 1024
 C, H, W = 64, 32, 32
-without = se.models.BasicBlock(C, C, stride=1, se=torch.nn.Identity()).to(device).eval()
-gated = se.models.BasicBlock(C, C, stride=1, se=se.SEBlock(C, 16)).to(device).eval()
+without = se.create_model("resnet18").layer1[0].to(device).eval()  # the first residual block, in stage 2
+gated = se.create_model("se_resnet18").layer1[0].to(device).eval()
 x = torch.randn(images, C, H, W, device=device)  # [N, C, H, W]
 
 with torch.no_grad():
