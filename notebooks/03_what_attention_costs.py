@@ -25,7 +25,7 @@
 #
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
-# | time to run | 20 s<!-- record: chapter-times.03_what_attention_costs.seconds --> | the same (estimated: most of it is counting, on the CPU) |
+# | time to run | 59 s<!-- record: chapter-times.03_what_attention_costs.seconds --> | the same (estimated: most of it is counting, on the CPU) |
 # | download | nothing | nothing |
 #
 # Nothing is trained on this page. Where it shows accuracies, it reads the records of earlier runs.
@@ -259,8 +259,8 @@ checks.multiply_adds(my_multiply_adds)
 device = se.training.best_device()
 images = 64 if device.type == "cpu" else 1024
 C, H, W = 64, 32, 32
-without = se.models.BasicBlock(C, C, stride=1, se=torch.nn.Identity()).to(device).eval()
-gated = se.models.BasicBlock(C, C, stride=1, se=se.SEBlock(C, 16)).to(device).eval()
+without = se.create_model("resnet18").layer1[0].to(device).eval()  # the first residual block, in stage 2
+gated = se.create_model("se_resnet18").layer1[0].to(device).eval()
 x = torch.randn(images, C, H, W, device=device)  # [N, C, H, W]
 
 with torch.no_grad():
@@ -389,7 +389,7 @@ for name, width in (("full", 1.0), ("quarter", 0.25)):
         "time, forward and backward": 100 * overhead[name]["forward_and_backward"]["overhead"],
     }
 figures.show(
-    figures.overheads(added, "what SE adds (r = 16), each line ten times the one before"),
+    figures.overheads(added, "what SE adds (r = 16); from one line to the next it is ten times as much"),
     alt="What SE adds, on a logarithmic axis. "
     + "; ".join(f"{n}: {', '.join(f'{k} {v:.3g} %' for k, v in a.items())}" for n, a in added.items()),
 )
