@@ -367,7 +367,7 @@ share = sum(took[name] for name in ("squeeze", "scale")) / sum(took.values())
 print(f"squeeze and scale: {share:.0%} of these times together, and {2 / (9 * C + 5):.2%} of the arithmetic")
 
 # %% [markdown]
-# The convolution does a great deal of arithmetic on few bytes. Squeeze and scale do next to no arithmetic and move bytes at a rate of the same order as the plain sum: they wait for memory. (An operation may also be slower than both limits for reasons of its own, as BN in evaluation is on some CPUs.)
+# The convolution does a great deal of arithmetic on few bytes. Squeeze and scale do next to no arithmetic and, as a rule, reach a rate of the same order as the ReLU and the plain sum: they wait for memory. (An operation may also be slower than both limits for reasons of its own: fresh memory for its result has to come from the system first, or its code is slow, as that of BN in evaluation on some CPUs.)
 #
 # This also says on which machine SE is dear: where arithmetic is fast and memory is not. There the convolutions take little time; the bytes, not the arithmetic, then set what SE adds. GPUs are such machines. On a CPU the convolutions usually take more of the time, and the same bytes weigh less. A small operation also has a cost of its own (starting it, fetching memory), so SE can add more than its share of the bytes.
 #
