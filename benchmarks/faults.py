@@ -33,7 +33,7 @@ from senet_edu.training import CheckpointError, checkpoint, session
 
 RECIPE = se.Recipe(epochs=4, batch_size=32)
 LAUNCH = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")  # on CPUs too
-Outcome = tuple[str, list[tuple[float, ...]]]  # weights' checksum, rows of the history without seconds
+Outcome = tuple[str, list[tuple[float, ...]]]  # checksum of the weights, rows of the history without seconds
 
 
 def train(folder: Path) -> Outcome:
@@ -42,21 +42,18 @@ def train(folder: Path) -> Outcome:
     torch.manual_seed(0)
     model = se.create_model("se_resnet18", width=0.0625, min_hidden=2)
     images, test = se.shapes(960, seed=0), se.shapes(100, seed=1)
-    record = results.train_recorded(
+    results.train_recorded(
         folder, model, images, test, RECIPE, config=model.config, data="shapes", precision="no", cpu=True
     )
-    return outcome(record)
-
-
-def outcome(record: dict) -> Outcome:
-    rows = [(row["epoch"], row["loss"], row["accuracy"], row["rate"]) for row in record["history"]]
-    return record["weights_sha256"], rows
+    return finished(folder)
 
 
 def finished(folder: Path) -> Outcome:
-    """Of the run that a child process made; the weights' checksum is checked."""
-    results.load_run(folder)
-    return outcome(json.loads((folder / "record.json").read_text(encoding="utf-8")))
+    """Of the run in the folder. (Not its file's checksum: that covers the run's name.)"""
+    weights = results.load_run(folder).state_dict()
+    history = json.loads((folder / "record.json").read_text(encoding="utf-8"))["history"]
+    rows = [(row["epoch"], row["loss"], row["accuracy"], row["rate"]) for row in history]
+    return checkpoint.digest(weights, {}), rows
 
 
 def child(folder: Path, launcher: tuple[str, ...] = ()) -> subprocess.Popen:
