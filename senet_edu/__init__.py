@@ -5,7 +5,7 @@ The notebooks say ``import senet_edu as se``; the names below are the ones they 
 
 from senet_edu import blocks, cost, data, excitations, models, placement, results, selective, training
 from senet_edu.blocks import SEBlock, excite, scale, squeeze
-from senet_edu.data import hue_xor, load_cifar10, shapes
+from senet_edu.data import hue_xor, load_cifar10, load_mnist, shapes
 from senet_edu.excitations import override_gates, record_attention, record_excitations
 from senet_edu.models import create_model, list_models
 from senet_edu.placement import add_se
@@ -28,6 +28,7 @@ __all__ = [
     "hue_xor",
     "list_models",
     "load_cifar10",
+    "load_mnist",
     "models",
     "override_gates",
     "placement",

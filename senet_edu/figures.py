@@ -92,7 +92,8 @@ def panels(
 
 
 def image_grid(images: Tensor, titles: Sequence[str] | None = None, columns: int = 10, size: float = 1.0) -> Figure:
-    """Images uint8 [n, 3, H, W] in rows, each under its title. `size`: inches an image."""
+    """Images uint8 [n, 3, H, W], or [n, 1, H, W] in grey, in rows, each under its title. `size`: inches an image."""
+    images = images.expand(-1, 3, -1, -1)
     rows = -(-len(images) // columns)
     figure, axes = canvas(rows, columns, (size * columns, size * rows * (1.25 if titles else 1)), squeeze=False)
     for i, axis in enumerate(axes.flat):

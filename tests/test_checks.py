@@ -9,10 +9,11 @@ import pytest
 import torch
 import wrong_answers_01  # noqa: F401 (importing adds its answers)
 import wrong_answers_03  # noqa: F401
+import wrong_answers_A  # noqa: F401
 from wrong_answers import RIGHT, STUBS, WRONG
 
 from senet_edu import checks
-from senet_edu.checks import chapter01, chapter02, chapter03, chapter05, chapter07
+from senet_edu.checks import appendix_a, chapter01, chapter02, chapter03, chapter05, chapter07
 from senet_edu.checks.verdicts import Mistake
 
 NUMBERS = {
@@ -33,6 +34,8 @@ NUMBERS = {
     "class_means": "7.1",
     "specificity": "7.2",
     "openers": "7.3",
+    "map_sizes": "A.1",
+    "confusion": "A.2",
 }
 
 
@@ -153,6 +156,8 @@ MISTAKES = {
     "class_means": chapter07.class_means_mistakes(),
     "specificity": chapter07.specificity_mistakes(),
     "openers": chapter07.openers_mistakes(),
+    "map_sizes": appendix_a.size_mistakes(),
+    "confusion": appendix_a.confusion_mistakes(),
 }
 
 

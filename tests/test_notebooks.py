@@ -138,7 +138,7 @@ def solutions(text: Path) -> list[tuple[str, str, str]]:
     cells = jupytext.read(text).cells
     found = []
     for i, cell in enumerate(cells):
-        if cell.cell_type == "markdown" and (card := re.search(r"### Exercise (\d\.\d)", cell.source)):
+        if cell.cell_type == "markdown" and (card := re.search(r"### Exercise ([\dA]\.\d)", cell.source)):
             call = re.search(r"^checks\.\w+\(\w+\)", cells[i + 1].source, re.MULTILINE)
             code = re.search(r"```python\n(.*?)```", cells[i + 2].source, re.DOTALL)
             assert call, f"exercise {card[1]} has no checker"

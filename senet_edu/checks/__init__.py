@@ -1,8 +1,9 @@
 """Exercise checkers: each takes what the reader wrote and says that it is right, or what is probably wrong.
 
-`verdicts` has the machinery, the other modules the exercises of one chapter each.
+`verdicts` has the machinery, the other modules the exercises of one chapter or appendix each.
 """
 
+from senet_edu.checks.appendix_a import confusion, map_sizes
 from senet_edu.checks.chapter01 import colour_gates, convolution, receptive_field
 from senet_edu.checks.chapter02 import excite, gate_gradient, squeeze
 from senet_edu.checks.chapter02_block import se_block
@@ -16,9 +17,11 @@ __all__ = [
     "added_weights",
     "class_means",
     "colour_gates",
+    "confusion",
     "convolution",
     "excite",
     "gate_gradient",
+    "map_sizes",
     "multiply_adds",
     "openers",
     "paired_difference",

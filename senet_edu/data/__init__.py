@@ -1,6 +1,7 @@
 """Images to learn on: CIFAR-10 from wherever it is, or worlds drawn by the package.
 
-Everywhere: images uint8 [n, 3, 32, 32], labels int64 [n]; Tiny-ImageNet's have 64×64 pixels, a folder's any number.
+Everywhere: images uint8 [n, 3, 32, 32], labels int64 [n]; Tiny-ImageNet's have 64×64 pixels, a folder's any number,
+MNIST's one channel of 28×28.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from . import cache, decode, download
 from .folder import FolderImages, Images, image_folder
+from .mnist import MNIST_CLASSES, load_mnist, mnist_source
 from .sources import CIFAR10_CLASSES, SPLITS, DataError, DataNotFoundError, Source, cifar10_source
 from .synthetic import SHAPES_CLASSES, hue_xor, shapes
 from .tiny_imagenet import TINY_IMAGENET_CLASSES, load_tiny_imagenet, tiny_imagenet_source
@@ -22,6 +24,7 @@ __all__ = [
     "CIFAR10_CLASSES",
     "CIFAR10_MEAN",
     "CIFAR10_STD",
+    "MNIST_CLASSES",
     "SHAPES_CLASSES",
     "TINY_IMAGENET_CLASSES",
     "DataError",
@@ -37,7 +40,10 @@ __all__ = [
     "image_folder",
     "load_cifar10",
     "load_course_data",
+    "load_course_mnist",
+    "load_mnist",
     "load_tiny_imagenet",
+    "mnist_source",
     "shapes",
     "tiny_imagenet_source",
 ]
@@ -51,10 +57,10 @@ CIFAR10_STD = (0.2470, 0.2435, 0.2616)
 class Dataset:
     """One split. `about` says in a sentence what the images are; a chapter prints it before anything else."""
 
-    images: Tensor  # uint8 [n, 3, 32, 32]
+    images: Tensor  # uint8 [n, 3, 32, 32], MNIST's [n, 1, 28, 28]
     labels: Tensor  # int64 [n]
     classes: tuple[str, ...]
-    name: str  # "CIFAR-10" or "shapes"
+    name: str  # "CIFAR-10", "MNIST" or "shapes"
     about: str
 
     def __len__(self) -> int:
@@ -108,6 +114,29 @@ def load_course_data(split: str = "train", root: str | Path | None = None) -> Da
     images, labels = shapes(10_000, seed=0) if split == "train" else shapes(2_000, seed=1)
     about = f"NOT CIFAR-10: {len(labels):,} {split} images of `shapes`, a world drawn by this package. "
     return Dataset(images, labels, SHAPES_CLASSES, "shapes", about + _looked_in_vain[place])
+
+
+def load_course_mnist(split: str = "train", root: str | Path | None = None) -> Dataset:
+    """MNIST as `load_mnist` finds it; where there is none at all, grey `shapes` of the same size, and `about` says so.
+
+    `shapes`: 10,000 training images (seed 0), 2,000 test images (seed 1), the mean of the colours, cut to 28×28. A
+    search that failed is not repeated in this process. Raises DataError for data that are wrong.
+    """
+    _check_split(split)
+    settings = ("SENET_EDU_MNIST", "SENET_EDU_OFFLINE", "SENET_EDU_CACHE")
+    place = ("MNIST", None if root is None else str(root), *(os.environ.get(name) for name in settings))
+    if place not in _looked_in_vain:
+        try:
+            images, labels = load_mnist(root, split)
+        except DataNotFoundError as error:
+            _looked_in_vain[place] = str(error)
+        else:
+            about = f"MNIST, {len(labels):,} images to {split}: {mnist_source(root).description}."
+            return Dataset(images, labels, MNIST_CLASSES, "MNIST", about)
+    images, labels = shapes(10_000, seed=0) if split == "train" else shapes(2_000, seed=1)
+    grey = images.float().mean(1, keepdim=True).round().byte()[:, :, 2:30, 2:30]  # [n, 1, 28, 28]
+    about = f"NOT MNIST: {len(labels):,} images to {split} of `shapes`, a world drawn by this package, without colour. "
+    return Dataset(grey, labels, SHAPES_CLASSES, "shapes", about + _looked_in_vain[place])
 
 
 def _check_split(split: str) -> None:
