@@ -28,11 +28,13 @@
 # | [01 · Why channels?](01_why_channels.ipynb) | say what a convolution mixes and what it cannot see, and meet a task that a plain network cannot solve and one SE block can |
 # | [02 · Build the block](02_squeeze_excite_scale.ipynb) | derive squeeze, excite and scale with every shape, write the block in ten lines, derive its gradient |
 # | [03 · Count what attention costs](03_what_attention_costs.ipynb) | derive the added weights, vary $r$ and watch hidden width and gates, say why time is not multiply-adds |
+# | [04 · One block, any network](04_one_block_any_network.ipynb) | put SE into ResNet, VGG, Inception and MobileNet with one call, tell the five placements apart, count the paper's tables |
 # | [05 · Train SE-ResNet-18](05_train_se_resnet18.ipynb) | train it on CIFAR-10, survive a disconnect, compare it with its plain twin over seeds |
 # | [07 · See what the gates learned](07_what_the_gates_learned.ipynb) | draw the gates of every class at SE_2_1 to SE_5_2, measure class specificity, find the images that open a channel |
+# | [A · SE-ResNet-50 on MNIST](A_se_resnet50_on_mnist.ipynb) | follow a 28×28 image down to 1×1 maps, train on digits, see which augmentation is wrong for them |
 # | [C · Words and symbols](C_words_and_symbols.ipynb) | look up the paper's symbols beside the code's names, the words of the course, and the errors in the notes it grew out of |
 #
-# Read 01 to 03 in order; 05 and 07 need only 02. (Missing numbers are chapters to come.) SE_4_2 means the SE block in the second block of stage 4, as in the paper. Run a chapter from top to bottom; exercises wait until you write something, and tell you what is right or probably wrong.
+# Read 01 to 03 in order; the others need only 02. (Missing numbers are chapters to come.) SE_4_2 means the SE block in the second block of stage 4, as in the paper. Run a chapter from top to bottom; exercises wait until you write something, and tell you what is right or probably wrong.
 #
 # ## This machine
 
