@@ -31,6 +31,10 @@ from senet_edu.models import se_blocks
 NETWORK = {"name": "se_resnet18", "width": 0.25, "reduction": 16, "min_hidden": 4}
 OUT = Path("runs/trials")
 PUBLISHED = {"se_resnet18-quarter": "base-seed0", "resnet18-quarter": "plain-seed0"}
+PAIRS = {
+    "quarter-pairs": ("plain", "base"),
+    "quarter-pairs-norms-decayed": ("plain-norms-decayed", "norms-decayed"),
+}
 SHOWN = {"all-decayed": "all-decayed-seed0"}  # gates without weights: chapter 05 shows them dead
 
 
@@ -140,12 +144,12 @@ def ship() -> None:
         results.write_record(record, results.RECORDS / f"{record['name']}.json")
     summary = results.summarise_trials("gate-trials", "base", records)
     results.write_record(summary | about, results.RECORDS / "gate-trials.json")
-    seeds = {name: {r["seed"] for r in records if r["trial"] == name} for name in ("plain", "base")}
-    both = sorted(seeds["plain"] & seeds["base"])
-    if len(both) > 1:
-        plain, with_se = ([f"trials/{name}-seed{seed}" for seed in both] for name in seeds)
-        pairs = results.compare("quarter-pairs", plain, with_se)
-        results.write_record(about | pairs, results.RECORDS / "quarter-pairs.json")
+    for name, trials in PAIRS.items():
+        plain, with_se = ({r["seed"]: r["name"] for r in records if r["trial"] == trial} for trial in trials)
+        both = sorted(plain.keys() & with_se.keys())
+        if len(both) > 1:
+            pairs = results.compare(name, [plain[seed] for seed in both], [with_se[seed] for seed in both])
+            results.write_record(about | pairs, results.RECORDS / f"{name}.json")
     for name, trial in PUBLISHED.items():
         if (OUT / trial / "record.json").exists():
             publish(name, OUT / trial)

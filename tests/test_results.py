@@ -94,21 +94,29 @@ def test_weights_on_part_of_the_real_test_images(cifar10_test: tuple[torch.Tenso
         assert ((found[name].mean - gates.mean).abs() / (standard_error + 1e-4)).mean() < 1.5
 
 
-PAIRED = results.load_record("quarter-pairs")["seeds"]
-PLAIN, SE = ([f"trials/{trial}-seed{seed}" for seed in PAIRED] for trial in ("plain", "base"))
+PAIRS = {
+    "quarter-pairs": ("plain", "base"),
+    "quarter-pairs-norms-decayed": ("plain-norms-decayed", "norms-decayed"),
+}
 
 
-def test_comparisons_follow_from_their_records() -> None:
-    again = results.compare("quarter-pairs", PLAIN, SE)
-    recorded = results.load_record("quarter-pairs")
+@pytest.mark.parametrize("name", PAIRS)
+def test_comparisons_follow_from_their_records(name: str) -> None:
+    recorded = results.load_record(name)
+    plain, with_se = ([f"trials/{trial}-seed{seed}" for seed in recorded["seeds"]] for trial in PAIRS[name])
+    again = results.compare(name, plain, with_se)
     assert {key: recorded[key] for key in again} == again
-    assert len(PAIRED) >= 3
+    assert len(plain) >= 3
+
+
+def test_only_like_is_compared_with_like() -> None:
+    plain, with_se = ([f"trials/{trial}-seed{seed}" for seed in range(3)] for trial in ("plain", "base"))
     with pytest.raises(ValueError, match="differ in seed"):
-        results.compare("x", PLAIN[:2], SE[1:3])
+        results.compare("x", plain[:2], with_se[1:3])
     with pytest.raises(ValueError, match="differ in seed, recipe"):
-        results.compare("x", PLAIN[:2], [f"trials/norms-decayed-seed{seed}" for seed in range(2)])
+        results.compare("x", plain[:2], [f"trials/norms-decayed-seed{seed}" for seed in range(2)])
     with pytest.raises(ValueError, match="at least two pairs"):
-        results.compare("x", PLAIN[:1], SE[:1])
+        results.compare("x", plain[:1], with_se[:1])
 
 
 def trials() -> list[dict]:
