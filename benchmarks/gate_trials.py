@@ -135,12 +135,17 @@ def ship() -> None:
     """Copy the records of finished trials into the package, with their summary, the pairs, and PUBLISHED weights."""
     records = [json.loads(path.read_text()) for path in sorted(OUT.glob("*/record.json"))]
     records = [record | {"what": TRIALS[record["trial"]].what} for record in records if "trial" in record]
+    about = {"data": records[0]["data"], **results.circumstances(results.now())}
     for record in records:
         results.write_record(record, results.RECORDS / f"{record['name']}.json")
-    results.write_record(results.summarise_trials("gate-trials", "base", records), results.RECORDS / "gate-trials.json")
-    pairs = [[f"trials/{name}-seed{seed}" for seed in range(5)] for name in ("plain", "base")]
-    if all(name in results.list_records() for names in pairs for name in names):
-        results.write_record(results.compare("quarter-pairs", *pairs), results.RECORDS / "quarter-pairs.json")
+    summary = results.summarise_trials("gate-trials", "base", records)
+    results.write_record(summary | about, results.RECORDS / "gate-trials.json")
+    seeds = {name: {r["seed"] for r in records if r["trial"] == name} for name in ("plain", "base")}
+    both = sorted(seeds["plain"] & seeds["base"])
+    if len(both) > 1:
+        plain, with_se = ([f"trials/{name}-seed{seed}" for seed in both] for name in seeds)
+        pairs = results.compare("quarter-pairs", plain, with_se)
+        results.write_record(about | pairs, results.RECORDS / "quarter-pairs.json")
     for name, trial in PUBLISHED.items():
         if (OUT / trial / "record.json").exists():
             publish(name, OUT / trial)

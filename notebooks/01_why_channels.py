@@ -131,9 +131,10 @@ figures.show(
     figures.feature_maps(
         {name: columns[:, c] for c, name in enumerate(FILTERS)}, ["red's part", "green's part", "blue's part", "sum"]
     ),
-    alt="Four filters in four rows; what each makes of the red, green and blue channel, and the sum of the three. The "
-    "blur is soft; upright edges show the stripes of the flag and the sides of the face, edges across the collar and "
-    "the cap's rim; red minus blue is bright on the red stripes and the skin, dark on the blue background.",
+    alt="Four filters in four rows; what each makes of the red, green and blue channel, and the sum of the three. Yellow "
+    "is high, blue low, grey 0. The blur is soft; upright edges show the stripes of the flag and the sides of the face, "
+    "edges across the collar and the cap's rim, yellow or blue on grey. Red minus blue: red's part is yellow, green's all "
+    "grey, blue's blue; the sum is yellowish on the red stripes and the skin, bluish on the background.",
 )
 
 # %% [markdown]
@@ -210,7 +211,7 @@ checks.convolution(my_convolution)  # "not tried yet", or right, or what is prob
 #
 # A number in $u_c$ has seen a patch of 3×3 pixels. Put a second 3×3 convolution on top, and each of its numbers has seen 3×3 numbers that have each seen 3×3 pixels: 5×5 in all. A third one makes it 7×7. The patch of the image that a number depends on is its *receptive field*.
 #
-# Here are three convolutions with random weights, and a second picture: the 7×7 pixels around her left eye are kept, all others are noise.
+# Here are three convolutions with random weights, and a second picture: the 7×7 pixels around her left eye (on the right in the picture) are kept, all others are noise.
 
 # %% tags=["nbval-check-output"]
 three = torch.nn.Sequential(
@@ -233,7 +234,7 @@ figures.show(
         ["the photograph", "noise outside the 7×7"],
         size=3.6,
     ),
-    alt="The photograph and a picture of noise, with squares of 3, 5 and 7 pixels around the left eye: what a number "
+    alt="The photograph and a picture of noise, with squares of 3, 5 and 7 pixels around her left eye: what a number "
     "of the first, second and third layer has seen. The 7×7 pixels in the largest square are the same in both.",
 )
 
@@ -256,6 +257,8 @@ print("noise everywhere else: the same; one corner changed: another number")
 # A layer may also *step*: with a stride $t$ it keeps only every $t$-th position, and from there on neighbours are $t$ pixels apart. With kernels of size $k_l$ and strides $t_l$ in the layers $l = 1, \dots, L$, the receptive field has the side
 #
 # $$1 + \sum_{l=1}^{L} (k_l - 1) \prod_{i=1}^{l-1} t_i$$
+#
+# A kernel spans $k_l - 1$ gaps, each as wide as all strides before it multiplied; for the first layer the empty product is 1.
 #
 # Deep networks with strides end up seeing everything. Their early layers do not, and that is where SE adds the most that was not there: one block, anywhere, has seen the whole image.
 #
@@ -318,9 +321,9 @@ figures.show(
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three small networks
 #
-# Each has three 3×3 convolutions of 16 channels (with batch normalisation and ReLU), so its receptive field is 7. Then it averages each map over all positions and weighs the 16 means into one number, $d$: class 1 if $d > 0$, else class 0.
+# Each has three 3×3 convolutions of 16 channels (with ReLU and batch normalisation, which brings each map to mean 0 and variance 1, then shifts and rescales it by learned numbers; after training it is a fixed shift and factor), so its receptive field is 7. Then it averages each map over all positions and weighs the 16 means into one number, $d$: class 1 if $d > 0$, else class 0.
 #
-# The three differ in what stands after the second convolution. **Plain**: nothing. **SE**: an SE block; its gates come from the mean of each map, so they have seen the whole picture. **NoSqueeze**, the paper's own control (its table 16): the same two layers and gates, but without the mean, so that each position computes gates from its own 16 numbers. It has as many weights as SE, and sees no more than the plain network.
+# The three differ in what stands after the second convolution. **Plain**: nothing. **SE**: an SE block. It takes the mean of each map (the *squeeze*, $z$), sends the 16 means through two small linear layers with a ReLU between (8 numbers in the middle, the *hidden units*), and a sigmoid makes of them 16 gates $s$; $r$ says how many times narrower the middle is. [Chapter 02](02_squeeze_excite_scale.ipynb) builds it. Since the gates come from $z$, they have seen the whole picture. (In eq. 1 $s$ counted input channels; from here on it is the gates.) **NoSqueeze**, the paper's own control (its table 16): the same two layers and gates, but without the mean, so that each position computes gates from its own 16 numbers. It has as many weights as SE, and sees no more than the plain network.
 
 
 # %%
@@ -393,7 +396,7 @@ print("weights:", weights)
 #
 # $$d = b + \frac{1}{HW} \sum_p f(\text{patch}_p)$$
 #
-# ($b$ is the bias of the last layer.) What $f$ is does not matter; all three convolutions, their normalisation (once training is over) and the ReLUs are in it. No patch touches both frame and motif. So the patches fall into those that touch the frame, those that touch the motif, and the rest, and $d$ falls into three sums:
+# ($b$ is the bias of the last layer. Near the rim the zeros around the picture belong to the patch; such patches touch the frame.) What $f$ is does not matter; all three convolutions, their normalisation (once training is over) and the ReLUs are in it. No patch touches both frame and motif. So the patches fall into those that touch the frame, those that touch the motif, and the rest, and $d$ falls into three sums ($b$ goes into the rest):
 #
 # $$d(\text{frame}, \text{motif}) = \alpha(\text{frame}) + \beta(\text{motif}) + \text{rest}$$
 #
@@ -401,9 +404,9 @@ print("weights:", weights)
 #
 # $$d(R, h) + d(B, v) = d(R, v) + d(B, h)$$
 #
-# To be right four times, the network needs both numbers on the left below 0 (class 0) and both on the right above 0 (class 1). A negative number would equal a positive one. So **at most three of the four can be right**: 75 %.
+# To be right four times, the network needs both numbers on the left below 0 (class 0) and both on the right above 0 (class 1). A negative number would equal a positive one. So **at most three of the four can be right**: 75 %. Frame, bars and the rest are drawn independently, so this is also the most it can reach on average over new pictures.
 #
-# And training does not even get there. It lowers the loss $\ln(1 + e^{-m})$, where the margin $m$ is $d$ for class 1 and $-d$ for class 0. The four margins sum to 0, by the same equation, and the loss is convex, so its mean over the four is at least its value at the mean margin, $\ln(1 + e^0) = \ln 2$. It is $\ln 2$ only where all four $d$ are 0. The best such a network can do for its loss is **to have no opinion**, and the sign of nearly nothing is right about half the time.
+# And training does not even get there. Read $1/(1 + e^{-d})$ as the probability of class 1. Minus the log of the right class's probability is $\ln(1 + e^{-m})$, where the margin $m$ is $d$ for class 1 and $-d$ for class 0. This is the loss that training lowers (`binary_cross_entropy_with_logits`). The four margins sum to 0, by the same equation, and the loss is convex (its curve bends upwards, so the mean of the heights of four points is never below the curve at their mean), so its mean over the four is at least its value at the mean margin, $\ln(1 + e^0) = \ln 2$. It is $\ln 2$ only where all four $d$ are 0. The best such a network can do for its loss is **to have no opinion**, and the sign of nearly nothing is right about half the time.
 #
 # For NoSqueeze nothing changes. Its gates at a position come from numbers that have seen 5×5 pixels there; gates and 1×1 layers widen no patch. They go into $f$. With SE it falls apart: the gates depend on frame *and* motif, so $f$ is another function for each pair.
 #
@@ -527,7 +530,7 @@ figures.show(
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the gates did
 #
-# The SE block's 16 gates are computed from the means of its 16 maps, which come from the whole picture. (One note says that the squeeze finds how the channels relate. It does not: each mean is of one channel. The two layers after it relate them.) First, are they a function of the frame's colour? We keep the bars and the rest of the pictures, colour the frame as before, and draw the four gates that move most.
+# The SE block's 16 gates are computed from $z$, the means of its 16 maps, and a mean is over the whole picture. (One note says that the squeeze finds how the channels relate. It does not: each mean is of one channel. The two layers after it relate them.) First, are they a function of the frame's colour? We keep the bars and the rest of the pictures, colour the frame as before, and draw the four gates that move most.
 
 
 # %%
@@ -553,7 +556,7 @@ figures.show(
 )
 
 # %% [markdown]
-# So they are. But $z$ holds the bars too, and the block is free to use them. Here are all 16 gates for the four combinations, on the test pictures:
+# So they are. But bars change the means of the maps as well: $z$ holds them too, and the block is free to use them. Here are all 16 gates for the four combinations, on the test pictures:
 
 # %% tags=["nbval-ignore-output"]
 s = gates(first, test_images)  # [1000, 16]
@@ -566,7 +569,7 @@ figures.show(
 )
 
 # %% [markdown]
-# The bands are narrow: the combination fixes the gates, and nothing else counts. In numbers: split the variance of the gates over pictures into the part that goes with the frame, the part that goes with the bars, what only the two together explain, and the rest (place, brightness, noise).
+# The bands are narrow: the combination fixes the gates, and nearly nothing else counts. How much of it is the frame, how much the bars? A gate that knew only the frame would be one number under all red frames and one under all blue ones; none of its movement would go with the bars. In numbers: split the variance of the gates over pictures into the part that goes with the frame, the part that goes with the bars, what only the two together explain, and the rest (place, brightness, noise).
 
 
 # %%
@@ -594,11 +597,13 @@ for seed, network in enumerate(networks["SE"]):
     assert parts[0] > 0.05 and parts[3] < 0.1
 
 # %% [markdown]
-# > **Before you run the next cell:** XOR can be read in two ways: the frame says how the bars count, or the bars say how the frame counts. We take away from the gates what they know about the bars (each picture gets the mean gates of its frame's colour), or what they know about the frame. Which network still gets its pictures right?
+# The shares say what the gates know, not what the network does with it. To find that out, we change the gates and see what breaks.
+#
+# > **Before you run the next cell:** XOR can be read in two ways: the frame says how the bars count, or the bars say how the frame counts. We take away from the gates what they know about the bars (each picture gets the mean gates of its frame's colour), or what they know about the frame. With which of the two does the SE network still get its pictures right?
 #
 # <details><summary>What we found</summary>
 #
-# Over the five recorded seeds the frame holds 34 %<!-- record: hue_xor.SE.frame_share --> of the gates' variance and the bars 47 %<!-- record: hue_xor.SE.bars_share -->, the two together 18 %<!-- record: hue_xor.SE.both_share -->; the rest is 1 %<!-- record: hue_xor.SE.rest_share -->. With gates that know only the frame, accuracy falls to 64 %<!-- record: hue_xor.SE.frame_gates_accuracy --> on average; with gates that know only the bars it is 95 %<!-- record: hue_xor.SE.bars_gates_accuracy -->. We had expected the frame to steer how the bars count. Mostly the networks learned the other reading: the bars open and close the channels that carry the colour. Both solve the task; only an intervention tells them apart. (Mean gates are gates that the network never had. One seed, the first, needs both parts.)
+# Over the five recorded seeds the frame holds 34 %<!-- record: hue_xor.SE.frame_share --> of the gates' variance and the bars 47 %<!-- record: hue_xor.SE.bars_share -->, the two together 18 %<!-- record: hue_xor.SE.both_share -->; the rest is 1 %<!-- record: hue_xor.SE.rest_share -->. With gates that know only the frame, accuracy falls to 64 %<!-- record: hue_xor.SE.frame_gates_accuracy --> on average; with gates that know only the bars it is 95 %<!-- record: hue_xor.SE.bars_gates_accuracy -->. We had expected the frame to steer how the bars count. Mostly the networks learned the other reading: the bars seem to open and close the channels that carry the colour. Both solve the task; only an intervention tells them apart. (Mean gates are gates that the network never had. One seed, the first, needs both parts.)
 #
 # </details>
 
@@ -630,7 +635,7 @@ for seed, network in enumerate(networks["SE"]):
 # %% [markdown]
 # ### Exercise 1.3: gates by hand · medium · 8 minutes
 #
-# Now solve the task in the first reading yourself. Suppose two channels: one answers to horizontal bars, the other to vertical ones; $\bar u_1$ and $\bar u_2$ are their means. And suppose $z$ holds the amounts of red and blue in the frame; the colour of the frame is the larger of the two. The last layer computes
+# Now solve the task in the first reading yourself. Suppose two channels: one answers to horizontal bars, the other to vertical ones; $\bar u_1$ and $\bar u_2$ are their means ($\bar u_1$ is large with horizontal bars and about 0 with vertical ones; $\bar u_2$ the other way round). And suppose $z$ holds the amounts of red and blue in the frame; the colour of the frame is the larger of the two. The last layer computes
 #
 # $$d = \left(s_1 - \tfrac12\right) \bar u_1 + \left(s_2 - \tfrac12\right) \bar u_2$$
 #
@@ -658,7 +663,7 @@ checks.colour_gates(my_gates)
 # ## What to take along
 #
 # - **The paper says:** a convolution's relations between channels are implicit in its filters and local; it cannot use context outside its receptive field, least of all in early layers. A block that has seen the whole image can give each channel the weight that this image calls for. In its table 16, NoSqueeze makes less of an improvement than SE on ImageNet (22.93 against 22.28 % top-1 error; 23.30 without either).
-# - **We showed:** what a convolution adds does not depend on the rest of the image, exactly. On `hue_xor` no plain network of receptive field 7 can be right more than three times in four, and training takes it to 49.9 %<!-- record: hue_xor.plain.mean -->. SE reached 100.0 %<!-- record: hue_xor.SE.mean -->, NoSqueeze 50.4 %<!-- record: hue_xor.NoSqueeze.mean -->: the global mean makes the difference, not the gates or their weights.
+# - **We showed:** what a convolution adds does not depend on the rest of the image, exactly. On `hue_xor` no plain network of receptive field 7 can be right more than three times in four on average, and training takes it to 49.9 %<!-- record: hue_xor.plain.mean -->. SE reached 100.0 %<!-- record: hue_xor.SE.mean -->, NoSqueeze 50.4 %<!-- record: hue_xor.NoSqueeze.mean -->: the global mean makes the difference, not the gates or their weights.
 # - **Where they differ:** on ImageNet NoSqueeze still helps, and plain networks do well, because deep networks see far in the end. `hue_xor` was made so that only global context helps. On photographs the gain can be small: in [chapter 05](05_train_se_resnet18.ipynb) a narrow network gains nothing. A larger receptive field would solve `hue_xor` as well; SE does it with 280 weights.
 # - **Next:** [chapter 02](02_squeeze_excite_scale.ipynb) derives the block and builds it.
 # - **To read:** sections 1 to 3 of the paper, and 7.1 (the role of squeeze).

@@ -19,9 +19,9 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/02_squeeze_excite_scale.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/02_squeeze_excite_scale.py)
 #
-# **You will** derive the block's three equations with the shape of every tensor, write the block in ten lines, and derive and check its gradient.
+# **You will** turn the block's three equations into code with the shape of every tensor, write the block in ten lines, and derive and check its gradient.
 #
-# **You need** convolution, backpropagation and a little PyTorch: you have called `nn.Conv2d` and `loss.backward()` before. Nothing about attention.
+# **You need** [chapter 01](01_why_channels.ipynb): a convolution sums over its input channels and sees a small patch, and a gate is a number between 0 and 1 for each channel.
 #
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
@@ -37,7 +37,7 @@ if "google.colab" in sys.modules:
     get_ipython().run_line_magic("pip", "install -q git+https://github.com/senet-edu/senet-edu@main")  # noqa: F821
 
 # %% [markdown]
-# We start with images and a small trained network, and ask what one of its layers sees.
+# We start with images and a small trained network, and ask what one of its layers sees. The network is an SE-ResNet-18 with a quarter of the usual channels, trained on CIFAR-10 in [chapter 05](05_train_se_resnet18.ipynb). (A ResNet is a chain of *residual blocks*: two or three convolutions whose result, the *branch*, is added to the block's input, the *skip*. CIFAR-10: 60,000 photographs of 32×32 pixels in ten classes.)
 
 # %% tags=["nbval-ignore-output"]
 import torch
@@ -47,38 +47,23 @@ from senet_edu import checks, figures
 
 torch.manual_seed(0)
 dataset = se.data.load_course_data("test")
+network = se.results.load_network("se_resnet18-quarter").eval()
 print(dataset.about)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What a convolution hands over
 #
-# Take a convolution with $C'$ input channels and $C$ output channels. It turns the maps $X = [x^1, \dots, x^{C'}]$ into maps $U = [u_1, \dots, u_C]$. Each $u_c$ has its own filter $v_c$, made of one small 2D kernel $v_c^s$ for each input channel $s$ (eq. 1; the star is convolution, the bias is left out):
+# Eq. 1 from [chapter 01](01_why_channels.ipynb): a convolution turns $C'$ maps $X = [x^1, \dots, x^{C'}]$ into $C$ maps $U = [u_1, \dots, u_C]$,
 #
-# $$u_c = v_c * X = \sum_{s=1}^{C'} v_c^s * x^s$$
+# $$u_c = v_c * X = \sum_{s=1}^{C'} v_c^s * x^s,$$
 #
-# So every output channel *is* a mixture of all input channels. But once filtered, the channels are simply added: nothing in the sum depends on what else is in the image. And it is local: a number in $u_c$ has seen only the patch under the kernel.
+# with fixed weights, and each number in $u_c$ has seen only the patch under the kernel. (Here $s$ counts input channels; in the rest of the chapter it is the gates.)
 #
-# The cell below does the sum by hand, one input channel at a time.
-
-# %% tags=["nbval-check-output"]
-x = torch.randn(2, 3, 32, 32)  # [N, C', H, W]
-v = torch.randn(16, 3, 3, 3)  # [C, C', 3, 3]: 16 filters of three 3×3 kernels
-u = torch.nn.functional.conv2d(x, v, padding=1)  # [N, C, H, W]
-
-by_hand = torch.zeros(2, 16, 32, 32)  # [N, C, H, W]
-for s in range(3):
-    by_hand += torch.nn.functional.conv2d(x[:, s : s + 1], v[:, s : s + 1], padding=1)
-
-assert torch.allclose(u, by_hand, atol=1e-4)
-print("a convolution is a sum over input channels:", tuple(u.shape))
-
-# %% [markdown]
-# Now a real $U$. The course ships a small trained network: an SE-ResNet-18 with a quarter of the usual channels, trained on CIFAR-10 in [chapter 05](05_train_se_resnet18.ipynb). A *stage* is a run of blocks with the same resolution, and SE blocks are named after it: SE_4_2 sits in the second block of stage 4. Its $U$ has 64 channels of 8×8 numbers. (In a ResNet a normalisation stands between the convolution and the SE block; it shifts and rescales each channel, so numbers may be negative.)
+# What does such a $U$ look like in our network? A *stage* is a run of residual blocks with the same resolution, and SE blocks are named after it: SE_4_2 sits in the second block of stage 4. Its $U$ has 64 channels of 8×8 numbers. (In a ResNet a normalisation stands between the convolution and the SE block; it shifts and rescales each channel, so numbers may be negative.)
 #
 # To see $U$ we use a *hook*: a function that PyTorch calls when a layer runs, here with what enters the block.
 
 # %% tags=["nbval-ignore-output"]
-network = se.results.load_network("se_resnet18-quarter").eval()
 block = se.models.se_blocks(network)["SE_4_2"]
 first, second = dataset.classes[6], dataset.classes[9]  # in CIFAR-10: frog and truck
 
@@ -147,7 +132,7 @@ except RuntimeError:
 #
 # <details><summary>What to look at</summary>
 #
-# In some channels the bands do not touch: one such channel alone sorts most images right. In most channels they overlap. The cell counts. Keep this in mind: the next step computes the gates from $z$ and from nothing else, so they can tell two images apart only if $z$ does.
+# In some channels the bands do not touch: one such channel alone would sort most images right. In most channels they overlap. The cell counts. Keep this in mind: the next step computes the gates from $z$ and from nothing else, so they can tell two images apart only if $z$ does.
 #
 # </details>
 
@@ -226,7 +211,7 @@ print("every gate lies between 0 and 1:", tuple(s_first.shape))
 #
 # <details><summary>What we found</summary>
 #
-# They spread around 0.5, differently for the two classes. One gate of this block moves over the 10,000 test images with a standard deviation of 0.14<!-- record: se_resnet18-quarter-gates.SE_4_2.movement -->, on average over its channels. That is not a matter of course: with weight decay on the SE layers they shrink towards 0.5. [Chapter 05](05_train_se_resnet18.ipynb) shows it, [chapter 07](07_what_the_gates_learned.ipynb) looks at what the gates learn.
+# They spread around 0.5, differently for the two classes. One gate of this block moves over the 10,000 test images with a standard deviation of 0.14<!-- record: se_resnet18-quarter-gates.SE_4_2.movement -->, on average over its channels. That is not a matter of course: with weight decay (a pull of all weights towards zero during training) on the SE layers they shrink towards 0.5. [Chapter 05](05_train_se_resnet18.ipynb) shows it, [chapter 07](07_what_the_gates_learned.ipynb) looks at what the gates learn.
 #
 # </details>
 
@@ -449,8 +434,8 @@ except SyntaxError:
 # (The factor $1/HW$ is $\partial z_c / \partial u_c(i,j)$: $z_c$ is a mean of $HW$ numbers.) For $\partial L/\partial z$, go backward through eq. 3 one step at a time. Name what enters each non-linearity: $a_1 = W_1 z + b_1$, $h = \delta(a_1)$, $a_2 = W_2 h + b_2$, $s = \sigma(a_2)$. The symbol $\odot$ multiplies element by element.
 #
 # - The sigmoid's derivative is $s(1-s)$, so $\partial L/\partial a_2 = s \odot (1-s) \odot \partial L/\partial s$.
-# - A linear layer sends the gradient back through its transpose: $\partial L/\partial h = W_2^\top\, \partial L/\partial a_2$.
-# - The ReLU lets it pass where $a_1 > 0$: $\partial L/\partial a_1 = [a_1 > 0] \odot \partial L/\partial h$.
+# - A linear layer sends the gradient back through its transpose: $\partial L/\partial h = W_2^\top\, \partial L/\partial a_2$. (With images as rows, $W^\top g$ is `g @ W`.)
+# - The ReLU lets it pass where $a_1 > 0$: $\partial L/\partial a_1 = [a_1 > 0] \odot \partial L/\partial h$ (the bracket is 1 where true, else 0).
 # - And $W_1^\top$ brings it to $z$: $\partial L/\partial z = W_1^\top\, \partial L/\partial a_1$.
 #
 # The second path is what a plain convolution lacks: the gradient at each position depends on every other position and channel, through one number a channel. Note also the factor $s(1-s)$: a gate near 0 or near 1 hardly learns (it is *saturated*).
@@ -512,4 +497,5 @@ checks.gate_gradient(my_gate_gradient)
 #
 # - **The paper says:** squeeze by the mean, excite by two layers and a sigmoid, multiply. Its ablations try the maximum (a little worse), tanh (worse) and ReLU (worse than no block) instead.
 # - **We showed:** the equations as code, the same function in four spellings, the gradient by hand. Nothing yet about whether it helps.
-# - **Next:** [chapter 05](05_train_se_resnet18.ipynb) trains a network with these blocks. To read: sections 3 and 6 of the paper.
+# - **Next:** [chapter 03](03_what_attention_costs.ipynb) counts what this costs.
+# - **To read:** sections 3 and 6 of the paper.

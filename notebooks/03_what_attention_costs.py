@@ -25,7 +25,7 @@
 #
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
-# | time to run | 20 s<!-- record: chapter-times.03_what_attention_costs.seconds --> | the same (estimated: most of it is counting, on the CPU) |
+# | time to run | 59 s<!-- record: chapter-times.03_what_attention_costs.seconds --> | the same (estimated: most of it is counting, on the CPU) |
 # | download | nothing | nothing |
 #
 # Nothing is trained on this page. Where it shows accuracies, it reads the records of earlier runs.
@@ -98,11 +98,11 @@ checks.se_weights(my_se_weights)  # "not tried yet", or right, or what is probab
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The weights of a network: equation 5
 #
-# A network has many blocks. Call a run of blocks with the same number of output channels a *stage* $s$, with $N_s$ blocks of $C_s$ channels each. (The letter $s$ is the paper's for both stages and gates; here it counts stages.) Each block of a stage costs the same, so the stage costs $N_s \cdot 2C_s^2/r$, and the network, without biases (eq. 5):
+# A network has many blocks. Call a run of blocks with the same number of output channels a *stage* $s$, with $N_s$ blocks of $C_s$ channels each. (The letter $s$ has three uses in the paper: the gates, an input channel in eq. 1, a stage in eq. 5. In this section it counts stages.) Each block of a stage costs the same, so the stage costs $N_s \cdot 2C_s^2/r$, and the network, without biases (eq. 5):
 #
 # $$\frac{2}{r} \sum_{s} N_s \cdot C_s^2$$
 #
-# ResNet-18 has two blocks in each of four stages, with 64, 128, 256 and 512 channels. The sum is $2 \cdot (64^2 + 128^2 + 256^2 + 512^2) = 696{,}320$, and SE adds $1{,}392{,}640 / r$ weights. The cell builds the networks and counts. (On the device `"meta"` tensors have shapes and no numbers: counting needs no more.)
+# ResNet-18 has two blocks in each of four stages, with 64, 128, 256 and 512 channels. (Stage 1 is the first convolution; the four stages count from 2 to 5.) The sum is $2 \cdot (64^2 + 128^2 + 256^2 + 512^2) = 696{,}320$, and SE adds $1{,}392{,}640 / r$ weights. The cell builds the networks and counts. (On the device `"meta"` tensors have shapes and no numbers: counting needs no more.)
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment"}
 RESNET18 = {64: 2, 128: 2, 256: 2, 512: 2}  # C_s: N_s
@@ -259,8 +259,8 @@ checks.multiply_adds(my_multiply_adds)
 device = se.training.best_device()
 images = 64 if device.type == "cpu" else 1024
 C, H, W = 64, 32, 32
-without = se.models.BasicBlock(C, C, stride=1, se=torch.nn.Identity()).to(device).eval()
-gated = se.models.BasicBlock(C, C, stride=1, se=se.SEBlock(C, 16)).to(device).eval()
+without = se.create_model("resnet18").layer1[0].to(device).eval()  # the first residual block, in stage 2
+gated = se.create_model("se_resnet18").layer1[0].to(device).eval()
 x = torch.randn(images, C, H, W, device=device)  # [N, C, H, W]
 
 with torch.no_grad():
@@ -268,6 +268,9 @@ with torch.no_grad():
 print(f"multiply-adds: +{1 / (9 * 16 * H * W):.5%}")
 print(f"time on {device}: {1000 * took['plain']:.1f} and {1000 * took['with SE']:.1f} ms, ", end="")
 print(f"{took['with SE'] / took['plain'] - 1:+.1%}")
+
+# %% [markdown]
+# A busy machine may print anything here, even a minus: run it again.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Count bytes instead
@@ -295,7 +298,7 @@ assert total["plain"] == 15 * M
 print(f"bytes: {total['with SE'] / total['plain'] - 1:+.1%}")
 
 # %% [markdown]
-# And the whole networks, of which the multiply-adds said 0.016 %:
+# And the whole networks (for ResNet-18 the multiply-adds said 0.016 %):
 
 # %% tags=["nbval-check-output"]
 for name, models, size in (
@@ -364,13 +367,13 @@ share = sum(took[name] for name in ("squeeze", "scale")) / sum(took.values())
 print(f"squeeze and scale: {share:.0%} of these times together, and {2 / (9 * C + 5):.2%} of the arithmetic")
 
 # %% [markdown]
-# The convolution does a great deal of arithmetic on few bytes. Squeeze and scale do next to no arithmetic and move bytes about as fast as the plain sum does: they wait for memory. (An operation may also be slower than both limits for reasons of its own, as BN in evaluation is on some CPUs.)
+# The convolution does a great deal of arithmetic on few bytes. Squeeze and scale do next to no arithmetic and, as a rule, reach a rate of the same order as the ReLU and the plain sum: they wait for memory. (An operation may also be slower than both limits for reasons of its own: fresh memory for its result has to come from the system first, or its code is slow, as that of BN in evaluation on some CPUs.)
 #
-# This also says on which machine SE is dear: where arithmetic is fast and memory is not. There the convolutions take little time, and what SE adds approaches its share of the bytes. GPUs are such machines. On a CPU the convolutions take most of the time, and the same bytes weigh less.
+# This also says on which machine SE is dear: where arithmetic is fast and memory is not. There the convolutions take little time; the bytes, not the arithmetic, then set what SE adds. GPUs are such machines. On a CPU the convolutions usually take more of the time, and the same bytes weigh less. A small operation also has a cost of its own (starting it, fetching memory), so SE can add more than its share of the bytes.
 #
 # ## All four costs
 #
-# The record of whole networks, at full width and with a quarter of the channels. A quarter of the channels means a quarter of the multiply-adds for each byte, so the theory says that SE must weigh more in time.
+# The record of whole networks, at full width and with a quarter of the channels. A quarter of the channels means a quarter of the multiply-adds for each byte, so by this reasoning SE should weigh more in time.
 
 # %% tags=["nbval-ignore-output"]
 overhead = se.results.load_record("se-overhead")
@@ -386,7 +389,7 @@ for name, width in (("full", 1.0), ("quarter", 0.25)):
         "time, forward and backward": 100 * overhead[name]["forward_and_backward"]["overhead"],
     }
 figures.show(
-    figures.overheads(added, "what SE adds (r = 16), each line ten times the one before"),
+    figures.overheads(added, "what SE adds (r = 16); from one line to the next it is ten times as much"),
     alt="What SE adds, on a logarithmic axis. "
     + "; ".join(f"{n}: {', '.join(f'{k} {v:.3g} %' for k, v in a.items())}" for n, a in added.items()),
 )
@@ -413,7 +416,7 @@ for r in (2, 4, 8, 16, 32):
 assert cost.parameters(model) == 11_219_462  # r = 32
 
 # %% [markdown]
-# What do these weights buy? Quarter-width networks were trained with $r$ = 2, 4, 8 and 16, same recipe, same seed, and their gates recorded over the test images. (Such a network has only 16 to 128 channels. Its hidden layers keep at least 4 units, so the first two blocks have 4 at $r$ = 4, 8 and 16 alike.) Move $r$ and watch hidden width, weights, accuracy and the mean gates of each class:
+# What does the network gain by these weights? Quarter-width networks were trained with $r$ = 2, 4, 8 and 16, same recipe, same seed, and their gates recorded over the test images. (Such a network has only 16 to 128 channels. Its hidden layers keep at least 4 units, so the first two blocks have 4 at $r$ = 4, 8 and 16 alike.) Move $r$ and watch hidden width, weights, accuracy and the mean gates of each class:
 
 # %% tags=["nbval-ignore-output"]
 from senet_edu import widgets
@@ -442,7 +445,7 @@ widgets.reduction_sliders()
 #
 # <details><summary>What we found</summary>
 #
-# There is no order to compare. Each $r$ was trained with one seed, from 84.68 %<!-- record: reduction-sweep.r2.accuracy --> for $r$ = 2 to 84.04 %<!-- record: reduction-sweep.r4.accuracy --> for $r$ = 4, with 84.33 %<!-- record: reduction-sweep.plain.accuracy --> for the plain network between them. One network differs about as much from seed to seed: the bars show one standard deviation over seeds of $r$ = 16, and four runs of *one* setting typically span two of them. A ranking from one seed a setting would be a ranking of luck. What can be said: from $r$ = 2 to 16, no large difference, as in the paper.
+# There is no order to compare. Each $r$ was trained with one seed, which gave from 84.68 %<!-- record: reduction-sweep.r2.accuracy --> for $r$ = 2 to 84.04 %<!-- record: reduction-sweep.r4.accuracy --> for $r$ = 4, with 84.33 %<!-- record: reduction-sweep.plain.accuracy --> for the plain network between them. The cell prints how far the four lie apart, and how many of them are below the plain network. Four runs of *one* setting, with four seeds, typically span two standard deviations over seeds (the bars show one), and often more: luck alone gives such a spread. So we rank nothing. What can be said: from $r$ = 2 to 16, no large difference, as in the paper.
 #
 # </details>
 
@@ -455,7 +458,10 @@ for name in ("r2", "r4", "r8", "r16"):
     print(f"{name:4} {row['se_weights']:7,} SE weights of {row['parameters']:,}, accuracy {row['accuracy']:.2%}")
 print(f"plain{sweep['plain']['parameters']:25,}, accuracy {sweep['plain']['accuracy']:.2%}")
 accuracies = [sweep[name]["accuracy"] for name in ("r2", "r4", "r8", "r16")]
-print(f"the four span {100 * (max(accuracies) - min(accuracies)):.2f} points")
+below = sum(accuracy < sweep["plain"]["accuracy"] for accuracy in accuracies)
+print(
+    f"the four span {100 * (max(accuracies) - min(accuracies)):.2f} points; {below} of them are below the plain network"
+)
 print(f"from seed to seed: standard deviation {spread:.2f} points, over {len(seeds)} seeds of r = 16")
 
 # %% tags=["nbval-ignore-output"]
@@ -473,6 +479,9 @@ figures.show(
     + "; ".join(f"{t}: {', '.join(f'{k} {y:.2f} %' for k, (_, y) in p.items())}" for t, _, p, _ in panels),
 )
 
+# %% [markdown]
+# So how to choose? Take the largest $r$ whose accuracy you cannot tell from the best. From the paper's table that is 16: at 32 the error is clearly higher. From our runs it is 16 too, the largest that we tried.
+
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What to take along
 #
@@ -481,10 +490,10 @@ figures.show(
 # | weights | +0.8 % | $\frac{2}{r} \sum_s N_s C_s^2$, three quarters of it in the last stage |
 # | multiply-adds | +0.016 % | each weight is used once an image |
 # | bytes moved | +17 % | $U$ is read twice and written once more |
-# | time, on the CPU of the record | +3.2 %<!-- record: se-overhead.full.forward.overhead --> forward | between the two, by how fast the machine computes and loads |
+# | time, on the CPU of the record | +3.2 %<!-- record: se-overhead.full.forward.overhead --> forward | far above the arithmetic: by the bytes, by how fast the machine computes and loads, by the cost of starting each operation |
 #
 # - **The paper says:** SE is nearly free in arithmetic (3.86 to 3.87 billion multiply-adds for ResNet-50) and costs 10 % of the weights; training steps took 190 ms before and 209 ms after, CPU inference 164 and 167 ms. $r = 16$ balances accuracy and weights.
-# - **We measured:** the weights and multiply-adds exactly as the formulas say; time far above the arithmetic, and more in the narrow network, as the count of bytes says it must be; no difference between $r$ = 2 and 16 that one seed could show.
+# - **We measured:** the weights and multiply-adds exactly as the formulas say; time far above the arithmetic, +3.2 %<!-- record: se-overhead.full.forward.overhead --> forward at full width and +8.7 %<!-- record: se-overhead.quarter.forward.overhead --> at a quarter, where there are fewer multiply-adds for each byte; no difference between $r$ = 2 and 16 that one seed could show.
 # - **They differ** in machine, network and images. Ours are small CPUs and a small network; a GPU has its own balance, and we have not measured one.
 # - **Next:** [chapter 05](05_train_se_resnet18.ipynb) trains a network with SE and its plain twin.
 # - **To read:** sections 4 (model and computational complexity) and 6.1 (reduction ratio) of the paper; Williams, Waterman and Patterson, *Roofline*, [doi 10.1145/1498765.1498785](https://doi.org/10.1145/1498765.1498785), on arithmetic for each byte.

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import senet_edu as se
 from senet_edu import cost
-from senet_edu.models import BasicBlock
 
 CIFAR_RESNET18 = {64: 2, 128: 2, 256: 2, 512: 2}
 RESNET50 = {256: 3, 512: 4, 1024: 6, 2048: 3}
@@ -102,16 +101,17 @@ MAP = 4 * 64 * 32 * 32  # bytes of 64 maps of 32×32 in float32
 SE_KINDS = ("squeeze", "excite", "scale")
 
 
-def residual_block(se_block: torch.nn.Module) -> torch.nn.Module:
-    return BasicBlock(64, 64, 1, se_block)
+def residual_block(name: str) -> torch.nn.Module:
+    """The first of a network: 64 channels in and out."""
+    return se.create_model(name).layer1[0]
 
 
 def test_traffic_of_a_residual_block_is_fifteen_passes_and_se_adds_three() -> None:
-    plain = cost.memory_traffic(residual_block(torch.nn.Identity()), (64, 32, 32))
+    plain = cost.memory_traffic(residual_block("resnet18"), (64, 32, 32))
     twice = {"convolution": 4 * MAP, "BN": 4 * MAP, "ReLU": 4 * MAP}  # two of each, which read and write
     assert plain == twice | {"sum": 3 * MAP, "squeeze": 0, "excite": 0, "scale": 0, "rest": 0}
 
-    with_se = cost.memory_traffic(residual_block(se.SEBlock(64, 16)), (64, 32, 32))
+    with_se = cost.memory_traffic(residual_block("se_resnet18"), (64, 32, 32))
     z, hidden = 4 * 64, 4 * 4  # bytes of z and s, and of the hidden layer
     assert with_se["squeeze"] == MAP + z
     assert with_se["scale"] == 2 * MAP + z
@@ -129,9 +129,9 @@ def test_se_moves_more_than_a_thousand_times_its_share_of_the_arithmetic() -> No
     assert arithmetic_more == pytest.approx(0.00016, abs=5e-6)
 
 
-@pytest.mark.parametrize("block", [se.SEBlock(8), se.SEBlock(8, squeeze="max"), residual_block(se.SEBlock(64))])
+@pytest.mark.parametrize("block", [se.SEBlock(64), se.SEBlock(64, squeeze="max"), residual_block("se_resnet18")])
 def test_traffic_of_maps_grows_with_their_positions(block: torch.nn.Module) -> None:
-    channels = 64 if isinstance(block, BasicBlock) else 8
+    channels = 64
     small, large = (cost.memory_traffic(block, (channels, 8, width)) for width in (8, 24))
     z = 4 * channels
     for kind in small:

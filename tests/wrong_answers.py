@@ -157,6 +157,7 @@ WRONG["excite"] = [
     (lambda z, w1, w2, b1, b2: z * excite_with(torch.relu, torch.sigmoid)(z, w1, w2, b1, b2), "returns z·s"),
     (lambda z, w1, w2, b1, b2: torch.relu(z @ w1.T + b1), "returns the hidden layer"),
     (lambda z, w1, w2: z, "TypeError"),
+    (lambda z, w1, w2, b1, b2: torch.relu(w1 @ z + b1), "images are the rows of z, so W₁ z is z @ w1.T"),
 ]
 STUBS["excite"] = [lambda z, w1, w2, b1, b2: torch.sigmoid(...)]
 

@@ -68,6 +68,21 @@ def convolution_last_channel(x, v):
     return u
 
 
+def convolution_large_slices(result):
+    """Slices as large as the picture, into a result of the size result(height, width)."""
+
+    def my_convolution(x, v):
+        channels, height, width = x.shape
+        u = torch.zeros(*result(height, width))
+        for s in range(channels):
+            for a in range(3):
+                for b in range(3):
+                    u += v[s, a, b] * x[s, a : a + height, b : b + width]
+        return u
+
+    return my_convolution
+
+
 def convolution_padded(x, v):
     return F.conv2d(x[None], v[None], padding=1)[0, 0]
 
@@ -107,6 +122,8 @@ WRONG["convolution"] = [
     (convolution_padded, "zeros were put around the picture"),
     (convolution_shifts(lambda v, a, b: v[:, a, b], size=1), "the largest difference is at ["),
     (convolution_shifts(lambda v, a, b: v[:, a, b], size=3), "IndexError"),
+    (convolution_large_slices(lambda h, w: (h - 2, w - 2)), "a slice of x is not as large as the result"),
+    (convolution_large_slices(lambda h, w: (h, w)), "a slice of x is not as large as the result"),
     (lambda x, v: F.conv2d(x, v), "stopped with RuntimeError"),
     (lambda x, v: convolution_loops(x, v)[:, :-1], "should have the shape [4, 6] and has [4, 5]"),
     (convolution_in_place, "changes its argument x in place"),
@@ -242,15 +259,22 @@ WRONG["colour_gates"] = [
     (lambda z: torch.softmax(10 * z, dim=1), "the classes are exchanged"),
     (lambda z: z / z.sum(1, keepdim=True), "the classes are exchanged"),
     (lambda z: torch.full_like(z, 0.5), "all gates are ½"),
-    (torch.ones_like, "the colour does not move the gates"),
-    (torch.zeros_like, "the colour does not move the gates"),
-    (lambda z: torch.sigmoid(z) + 0.1, "the colour does not move the gates"),
+    (torch.ones_like, "no gate crosses ½"),
+    (torch.zeros_like, "no gate crosses ½"),
+    (lambda z: torch.sigmoid(z) + 0.1, "no gate crosses ½"),
     (lambda z: (z[:, 1:] > z[:, :1]).float().expand(-1, 2), "both gates move together"),
     (gates_of(lambda r, b: (r > b).float(), lambda r, b: (r > b).float()), "both gates move together"),
     (gates_of(lambda r, b: (b > r).float(), lambda r, b: torch.ones_like(r)), "the vertical channel should close"),
     (gates_of(lambda r, b: torch.zeros_like(r), lambda r, b: (r > b).float()), "the horizontal channel should open"),
     (gates_of(lambda r, b: torch.ones_like(r), lambda r, b: (r > b).float()), "the horizontal channel should close"),
     (gates_of(lambda r, b: (b > r).float(), lambda r, b: torch.zeros_like(r)), "the vertical channel should open"),
+    (lambda z: torch.sigmoid(z.flip(1)), "no gate crosses ½"),
+    (gates_of(lambda r, b: 0.6 + 0.3 * b, lambda r, b: 0.4 - 0.3 * r), "no gate crosses ½"),
+    (
+        gates_of(lambda r, b: torch.sigmoid(b - r), lambda r, b: torch.full_like(r, 0.5)),
+        "s[:, 1] stays at ½, so its channel adds nothing: vertical bars",
+    ),
+    (gates_of(lambda r, b: torch.full_like(r, 0.5), lambda r, b: torch.sigmoid(r - b)), "horizontal bars do not count"),
     (lambda z: 10 * (z.flip(1) - z), "A gate lies between 0 and 1"),
     (lambda z: torch.tanh(z.flip(1) - z), "A gate lies between 0 and 1"),
     (lambda z: z / 0, "yours run from"),
@@ -258,7 +282,7 @@ WRONG["colour_gates"] = [
     (lambda z: gates_steep(z)[:, 0], "yours have the shape [6]"),
     (lambda z: gates_steep(z).mean(0), "yours have the shape [2]"),
     (lambda z: (z.flip(1) > 0.5).float(), "d should be positive for vertical bars in a frame with red 0.3"),
-    (lambda z: gates_steep(z.mean(0, keepdim=True)).expand(6, 2), "the colour does not move the gates"),
+    (lambda z: gates_steep(z.mean(0, keepdim=True)).expand(6, 2), "no gate crosses ½"),
     (lambda z: torch.sigmoid(z @ torch.ones(3, 2)), "RuntimeError"),
     (lambda z: "open", "a str that cannot be read"),
 ]

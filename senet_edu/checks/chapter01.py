@@ -24,7 +24,8 @@ def convolution(my_convolution: Any) -> Verdict:
         for channels, height, width in ((3, 6, 8), (2, 7, 5), (4, 5, 5))
     ]
     right = "Every channel with its own kernel, summed, on wide, tall and square pictures."
-    return diagnose("1.1", my_convolution, cases, convolve, convolution_mistakes(), right)
+    errors = {"must match": "a slice of x is not as large as the result: height is H − 2 and width is W − 2"}
+    return diagnose("1.1", my_convolution, cases, convolve, convolution_mistakes(), right, errors=errors)
 
 
 def convolve(x: Tensor, v: Tensor, padding: int = 0) -> Tensor:
@@ -201,7 +202,12 @@ def signs(gates: Callable[[Tensor], Any], z: Tensor) -> Tensor:
         )
     if not bool(((s >= 0) & (s <= 1)).all()):
         raise Finding(f"A gate lies between 0 and 1; yours run from {s.min():.3g} to {s.max():.3g}")
-    return torch.sign((s.reshape(z.shape)[:, None] - 0.5).mul(POOLED).sum(dim=-1))
+    s = s.reshape(z.shape)
+    idle = ((s - 0.5).abs() < 1e-6).all(dim=0).tolist()  # of the two gates
+    if idle.count(True) == 1:
+        k = idle.index(True)
+        raise Finding(f"The gate s[:, {k}] stays at ½, so its channel adds nothing: {MOTIFS[k]} bars do not count")
+    return torch.sign((s[:, None] - 0.5).mul(POOLED).sum(dim=-1))
 
 
 def by_colour(z: Tensor, red: tuple[float, float], blue: tuple[float, float]) -> Tensor:
@@ -218,7 +224,9 @@ def gate_mistakes() -> list[Mistake]:
     def gates(says: str, red: tuple[float, float], blue: tuple[float, float]) -> Mistake:
         return Mistake(says, partial(by_colour, red=red, blue=blue))
 
-    constant = "the colour does not move the gates, so d only adds up what the channels hold"
+    constant = (
+        "no gate crosses ½ when the colour changes, so each channel always counts the same way: compare red with blue"
+    )
     together = "both gates move together, so the colour alone decides and the bars no longer count"
     three = "three of the four combinations are right;"
     return [

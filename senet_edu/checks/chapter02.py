@@ -72,7 +72,8 @@ def excite(my_excite: Any) -> Verdict:
         excite_case(generator, n=3, channels=6, hidden=6),  # r = 1: exchanged matrices fit
     ]
     right = "Both layers with their biases, the ReLU between them and the sigmoid after them."
-    return diagnose("2.2", my_excite, cases, blocks.excite, excite_mistakes(), right)
+    errors = {"cannot be multiplied": "images are the rows of z, so W₁ z is z @ w1.T, and W₂ h is h @ w2.T"}
+    return diagnose("2.2", my_excite, cases, blocks.excite, excite_mistakes(), right, errors=errors)
 
 
 def excite_mistakes() -> list[Mistake]:

@@ -7,7 +7,7 @@ numbers, on every input, is named.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -74,6 +74,7 @@ def diagnose(
     right: str,
     read: Read = lambda function, *arguments: function(*arguments),
     difference: Callable[[Case, Tensor, Tensor], str] | None = None,
+    errors: Mapping[str, str] | None = None,
 ) -> Verdict:
     """Judge an answer: not tried, right, or not yet and probably why.
 
@@ -86,6 +87,7 @@ def diagnose(
         right: what was checked, told when the answer is right.
         read: calls a function (answer, reference or mistake) on a case's arguments and returns its numbers.
         difference: puts the difference of two results in words; without it, the largest and its place.
+        errors: words in the message of an exception, and the mistake that most likely leads to it.
     """
 
     def verdict(solved: bool | None, *sentences: str) -> Verdict:
@@ -115,6 +117,8 @@ def diagnose(
     if isinstance(outcome, NotTried):
         return verdict(False, "not yet", probably, f"For {case} it returns nothing")
     if isinstance(outcome, Exception):
+        likely = next((says for words, says in (errors or {}).items() if words in str(outcome)), "")
+        probably = probably or (f"Probably: {likely}" if likely else "")
         return verdict(False, "not yet", probably, f"For {case} it stopped with {in_words(outcome)}")
     if outcome.squeeze().shape != want.squeeze().shape:
         shapes = f"the result should have the shape {list(want.shape)} and has {list(outcome.shape)}"

@@ -23,7 +23,9 @@ class BasicBlock(BasicUnit):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, width: int, stride: int, se: nn.Module, placement: Placement) -> None:
+    def __init__(
+        self, in_channels: int, width: int, stride: int, se: nn.Module, placement: Placement = "standard"
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -53,7 +55,7 @@ class Bottleneck(BottleneckUnit):
         width: int,
         stride: int,
         se: nn.Module,
-        placement: Placement,
+        placement: Placement = "standard",
         groups: int = 1,
         group_width: int = 64,
         stride_first: bool = False,
