@@ -1,4 +1,4 @@
-"""The sortable table of networks: the rows as counted, traits that refuse other columns, columns alike on both sides."""
+"""The sortable table of networks: rows as counted, no other columns, and the same columns on both sides."""
 
 from __future__ import annotations
 

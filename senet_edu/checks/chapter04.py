@@ -71,7 +71,7 @@ def unit_mistakes() -> list[Mistake]:
     def without(says: str, **parts: Function) -> Mistake:
         def gives(x: Tensor, *layers: Function, **rest: Any) -> Tensor:
             named = dict(zip(("conv1", "conv2", "conv3", "skip", "se", "placement"), layers, strict=False))
-            return unit(x, **{**named, **rest, **parts})  # type: ignore[arg-type]
+            return unit(x, **{**named, **rest, **parts})
 
         return Mistake(says, gives)
 
@@ -91,8 +91,10 @@ def unit_mistakes() -> list[Mistake]:
     ]
 
 
-def at_one_place(*parts: Any, place: str) -> Tensor:
-    return unit(*parts[:-1], placement=place)
+def at_one_place(
+    x: Tensor, conv1: Function, conv2: Function, conv3: Function, skip: Function, se: Function, _: str, place: str
+) -> Tensor:
+    return unit(x, conv1, conv2, conv3, skip, se, place)
 
 
 def which_place(case: Case, got: Tensor, want: Tensor) -> str:

@@ -26,7 +26,7 @@ class ModelTable(Explorer):
     shown = ("sort", "descending")
     _esm = module("model_table.mjs")
 
-    rows = traitlets.List().tag(sync=True)
+    rows = traitlets.List(traitlets.Dict()).tag(sync=True)
     sort = traitlets.Enum(COLUMNS, default_value="multiply_adds").tag(sync=True)
     descending = traitlets.Bool(False).tag(sync=True)
 
