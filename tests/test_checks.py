@@ -9,11 +9,12 @@ import pytest
 import torch
 import wrong_answers_01  # noqa: F401 (importing adds its answers)
 import wrong_answers_03  # noqa: F401
+import wrong_answers_04  # noqa: F401
 import wrong_answers_A  # noqa: F401
 from wrong_answers import RIGHT, STUBS, WRONG
 
 from senet_edu import checks
-from senet_edu.checks import appendix_a, chapter01, chapter02, chapter03, chapter05, chapter07
+from senet_edu.checks import appendix_a, chapter01, chapter02, chapter03, chapter04, chapter05, chapter07
 from senet_edu.checks.verdicts import Mistake
 
 NUMBERS = {
@@ -28,6 +29,8 @@ NUMBERS = {
     "added_weights": "3.2",
     "multiply_adds": "3.3",
     "se_bytes": "3.4",
+    "residual_unit": "4.1",
+    "placement_weights": "4.2",
     "parameter_groups": "5.2",
     "triangle": "5.1",
     "paired_difference": "5.3",
@@ -150,6 +153,8 @@ MISTAKES = {
     "added_weights": chapter03.equation_mistakes(),
     "multiply_adds": chapter03.arithmetic_mistakes(),
     "se_bytes": chapter03.bytes_mistakes(),
+    "residual_unit": chapter04.unit_mistakes(),
+    "placement_weights": chapter04.place_mistakes(),
     "parameter_groups": chapter05.group_mistakes(),
     "triangle": chapter05.triangle_mistakes(),
     "paired_difference": chapter05.paired_mistakes(),

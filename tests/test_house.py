@@ -75,8 +75,9 @@ def test_rooms_know_only_what_is_below_them() -> None:
         "excitations": {"blocks", "data", "files", "selective", "models", "training"},
         "results": {"data", "files", "models", "training", "excitations"},
         "figures": {"excitations"},
-        "checks": {"blocks", "models"},
-        "widgets": {"figures", "results"},
+        "diagrams": {"figures", "placement"},
+        "checks": {"blocks", "models", "placement"},
+        "widgets": {"figures", "models", "results"},
     }
     for path in (ROOT / "senet_edu").rglob("*.py"):
         room = path.relative_to(ROOT / "senet_edu").parts[0].removesuffix(".py")

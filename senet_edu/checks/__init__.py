@@ -8,6 +8,7 @@ from senet_edu.checks.chapter01 import colour_gates, convolution, receptive_fiel
 from senet_edu.checks.chapter02 import excite, gate_gradient, squeeze
 from senet_edu.checks.chapter02_block import se_block
 from senet_edu.checks.chapter03 import added_weights, multiply_adds, se_bytes, se_weights
+from senet_edu.checks.chapter04 import placement_weights, residual_unit
 from senet_edu.checks.chapter05 import paired_difference, parameter_groups, triangle
 from senet_edu.checks.chapter07 import class_means, openers, specificity
 from senet_edu.checks.verdicts import Verdict
@@ -26,7 +27,9 @@ __all__ = [
     "openers",
     "paired_difference",
     "parameter_groups",
+    "placement_weights",
     "receptive_field",
+    "residual_unit",
     "se_block",
     "se_bytes",
     "se_weights",

@@ -29,6 +29,7 @@ __all__ = [
     "Stem",
     "Variant",
     "create_model",
+    "find",
     "list_models",
     "se_blocks",
 ]

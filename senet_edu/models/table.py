@@ -77,3 +77,15 @@ def count_models(placement: Placement = "standard", bias: bool = True) -> Iterat
                 yield count_network(network, name, bias=bias)
             elif "placement" in network.options and (name != network.name or not network.plain):
                 yield count_network(network, name, placement=placement, bias=bias)
+
+
+def count_installed(bias: bool = True) -> tuple[list[Row], dict[str, str]]:
+    """The rows of `count_models` that can be counted here, and for each other network why not (timm is an extra)."""
+    rows: list[Row] = []
+    missing: dict[str, str] = {}
+    for network in NETWORKS.values():
+        try:
+            rows += [count_network(network, name, bias=bias) for name in network.names]
+        except ModuleNotFoundError as error:
+            missing[network.name] = str(error)
+    return rows, missing
