@@ -358,12 +358,13 @@ def small_network(kind, seed):
         "NoSqueeze": se.SEBlock(16, reduction=2, squeeze="none"),
         "SE": se.SEBlock(16, reduction=2),
     }
-    return SmallNetwork(middles[kind])
+    return SmallNetwork(middles[kind]).to(memory_format=torch.channels_last)
 
 
 # %%
 def train(network, images, labels, epochs=3, rate=5e-3):
     x, y = se.training.normalise(images), labels.float()
+    x = x.to(memory_format=torch.channels_last)  # the same numbers, in an order that is faster here
     batches = [b for _ in range(epochs) for b in torch.randperm(len(y)).split(32)]
     optimiser = torch.optim.AdamW(network.parameters(), rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, len(batches))  # the rate falls to 0
