@@ -415,7 +415,7 @@ print("weights:", weights)
 #
 # <details><summary>What we found</summary>
 #
-# Plain 49.0 %<!-- record: hue_xor.plain.lowest --> to 50.5 %<!-- record: hue_xor.plain.highest -->, NoSqueeze 49.9 %<!-- record: hue_xor.NoSqueeze.lowest --> to 51.0 %<!-- record: hue_xor.NoSqueeze.highest -->, SE 100.0 %<!-- record: hue_xor.SE.lowest --> to 100.0 %<!-- record: hue_xor.SE.highest -->. The mean loss of the plain networks is 0.693<!-- record: hue_xor.plain.loss -->, of NoSqueeze 0.693<!-- record: hue_xor.NoSqueeze.loss -->, of SE 0.022<!-- record: hue_xor.SE.loss -->; $\ln 2$ is 0.693. (A recorded run of the very cells below. Yours may differ in the last digits, as processors round differently.)
+# Plain 49.3 %<!-- record: hue_xor.plain.lowest --> to 51.4 %<!-- record: hue_xor.plain.highest -->, NoSqueeze 49.7 %<!-- record: hue_xor.NoSqueeze.lowest --> to 51.0 %<!-- record: hue_xor.NoSqueeze.highest -->, SE 100.0 %<!-- record: hue_xor.SE.lowest --> to 100.0 %<!-- record: hue_xor.SE.highest -->. The mean loss of the plain networks is 0.693<!-- record: hue_xor.plain.loss -->, of NoSqueeze 0.693<!-- record: hue_xor.NoSqueeze.loss -->, of SE 0.022<!-- record: hue_xor.SE.loss -->; $\ln 2$ is 0.693. (A recorded run of the very cells below. Yours may differ in the last digits, as processors round differently.)
 #
 # </details>
 
@@ -604,7 +604,7 @@ for seed, network in enumerate(networks["SE"]):
 #
 # <details><summary>What we found</summary>
 #
-# Over the five recorded seeds the frame holds 34 %<!-- record: hue_xor.SE.frame_share --> of the gates' variance and the bars 47 %<!-- record: hue_xor.SE.bars_share -->, the two together 18 %<!-- record: hue_xor.SE.both_share -->; the rest is 1 %<!-- record: hue_xor.SE.rest_share -->. With gates that know only the frame, accuracy falls to 64 %<!-- record: hue_xor.SE.frame_gates_accuracy --> on average; with gates that know only the bars it is 95 %<!-- record: hue_xor.SE.bars_gates_accuracy -->. We had expected the frame to steer how the bars count. Mostly the networks learned the other reading: the bars seem to open and close the channels that carry the colour. Both solve the task; only an intervention tells them apart. (Mean gates are gates that the network never had. One seed, the first, needs both parts.)
+# Over the five recorded seeds the frame holds 34 %<!-- record: hue_xor.SE.frame_share --> of the gates' variance and the bars 46 %<!-- record: hue_xor.SE.bars_share -->, the two together 18 %<!-- record: hue_xor.SE.both_share -->; the rest is 1 %<!-- record: hue_xor.SE.rest_share -->. With gates that know only the frame, accuracy falls to 64 %<!-- record: hue_xor.SE.frame_gates_accuracy --> on average; with gates that know only the bars it is 94 %<!-- record: hue_xor.SE.bars_gates_accuracy -->. We had expected the frame to steer how the bars count. Mostly the networks learned the other reading: the bars seem to open and close the channels that carry the colour. Both solve the task; only an intervention tells them apart. (Mean gates are gates that the network never had. One seed, the first, needs both parts.)
 #
 # </details>
 
@@ -664,7 +664,7 @@ checks.colour_gates(my_gates)
 # ## What to take along
 #
 # - **The paper says:** a convolution's relations between channels are implicit in its filters and local; it cannot use context outside its receptive field, least of all in early layers. A block that has seen the whole image can give each channel the weight that this image calls for. In its table 16, NoSqueeze makes less of an improvement than SE on ImageNet (22.93 against 22.28 % top-1 error; 23.30 without either).
-# - **We showed:** what a convolution adds does not depend on the rest of the image, exactly. On `hue_xor` no plain network of receptive field 7 can be right more than three times in four on average, and training takes it to 49.9 %<!-- record: hue_xor.plain.mean -->. SE reached 100.0 %<!-- record: hue_xor.SE.mean -->, NoSqueeze 50.4 %<!-- record: hue_xor.NoSqueeze.mean -->: the global mean makes the difference, not the gates or their weights.
+# - **We showed:** what a convolution adds does not depend on the rest of the image, exactly. On `hue_xor` no plain network of receptive field 7 can be right more than three times in four on average, and training takes it to 50.1 %<!-- record: hue_xor.plain.mean -->. SE reached 100.0 %<!-- record: hue_xor.SE.mean -->, NoSqueeze 50.2 %<!-- record: hue_xor.NoSqueeze.mean -->: the global mean makes the difference, not the gates or their weights.
 # - **Where they differ:** on ImageNet NoSqueeze still helps, and plain networks do well, because deep networks see far in the end. `hue_xor` was made so that only global context helps. On photographs the gain can be small: in [chapter 05](05_train_se_resnet18.ipynb) a narrow network gains nothing. A larger receptive field would solve `hue_xor` as well; SE does it with 280 weights.
 # - **Next:** [chapter 02](02_squeeze_excite_scale.ipynb) derives the block and builds it.
 # - **To read:** sections 1 to 3 of the paper, and 7.1 (the role of squeeze).
