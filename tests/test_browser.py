@@ -429,7 +429,7 @@ def test_jupyterlab_moves_by_keyboard(open_page, lab: str, sweep: Sweep) -> None
     assert_shows(explorer, sweep, 4, "SE_4_2", chosen)
 
     sliders = page.locator(".widget-vbox")
-    sentence, picture = sliders.locator("pre"), sliders.locator("img")
+    sentence, picture = sliders.locator(".widget-html-content").first, sliders.locator("img")
     expect(sentence).to_have_text(sweep.sentence(16, "SE_5_2"))
     before = picture.get_attribute("src")
     keyboard(page, sliders.locator(".noUi-handle").first, "ArrowLeft")

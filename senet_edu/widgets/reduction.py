@@ -206,13 +206,20 @@ def reduction_sliders(record: Mapping[str, Any] | None = None, gates: str | Path
         options=sweep.classes, value=sweep.first_classes, rows=len(sweep.classes), description="classes"
     )
 
-    def draw(reduction: int, block: str, chosen: tuple[str, ...]) -> None:
-        print(sentence := sweep.sentence(reduction, block))
-        if len(chosen) > len(figures.COLOURS):
-            print(f"Choose at most {len(figures.COLOURS)} classes: more lines cannot be told apart by colour.")
-            return
-        named = ", ".join((*chosen, "all classes"))
-        figures.show(sweep.picture(reduction, block, chosen), alt=f"Mean gate by channel of {named}. {sentence}")
+    said, drawn = ipywidgets.HTML(), ipywidgets.HTML()
 
-    controls = {"reduction": reduction, "block": block, "chosen": chosen}
-    return ipywidgets.VBox([*controls.values(), ipywidgets.interactive_output(draw, controls)])
+    def draw(_change: object = None) -> None:
+        sentence = sweep.sentence(reduction.value, block.value)
+        said.value = sentence
+        if len(chosen.value) > len(figures.COLOURS):
+            drawn.value = f"Choose at most {len(figures.COLOURS)} classes: more lines cannot be told apart by colour."
+            return
+        named = ", ".join((*chosen.value, "all classes"))
+        picture = sweep.picture(reduction.value, block.value, chosen.value)
+        drawn.value = figures.figure_html(picture, f"Mean gate by channel of {named}. {sentence}")
+
+    controls = (reduction, block, chosen)
+    for control in controls:
+        control.observe(draw, "value")
+    draw()
+    return ipywidgets.VBox([*controls, said, drawn])
