@@ -25,7 +25,7 @@
 #
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
-# | time to run | 40 s<!-- record: chapter-times.01_why_channels.seconds --> | about the same: fifteen tiny networks train on its CPU (estimated, nobody here has measured it) |
+# | time to run | 51 s<!-- record: chapter-times.01_why_channels.seconds --> | about the same: fifteen tiny networks train on its CPU (estimated, nobody here has measured it) |
 # | download | none: the photograph comes with matplotlib, all else is drawn | the same |
 #
 # The paper is Hu et al., *Squeeze-and-Excitation Networks*, [arXiv 1709.01507](https://arxiv.org/abs/1709.01507). Equation and table numbers here are the paper's. The course grew out of five notes on SE found on the web; where one has an error, we say so.

@@ -25,7 +25,7 @@
 #
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
-# | time to run | 5 s<!-- record: chapter-times.02_squeeze_excite_scale.seconds --> | the same: nothing is trained (estimated) |
+# | time to run | 7 s<!-- record: chapter-times.02_squeeze_excite_scale.seconds --> | the same: nothing is trained (estimated) |
 # | download | CIFAR-10, once: 170 MB | the same |
 #
 # The paper is Hu et al., *Squeeze-and-Excitation Networks*, [arXiv 1709.01507](https://arxiv.org/abs/1709.01507). Equation and table numbers here are the paper's. The course grew out of a handful of notes on SE found on the web; where one has an error, we show it.

@@ -25,7 +25,7 @@
 #
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
-# | time to run | 59 s<!-- record: chapter-times.03_what_attention_costs.seconds --> | the same (estimated: most of it is counting, on the CPU) |
+# | time to run | 9 s<!-- record: chapter-times.03_what_attention_costs.seconds --> | the same (estimated: most of it is counting, on the CPU) |
 # | download | nothing | nothing |
 #
 # Nothing is trained on this page. Where it shows accuracies, it reads the records of earlier runs.

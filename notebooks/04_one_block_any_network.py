@@ -25,7 +25,7 @@
 #
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
-# | time to run | 37 s<!-- record: chapter-times.04_one_block_any_network.seconds --> | the same (estimated: it is counting, on the CPU) |
+# | time to run | 16 s<!-- record: chapter-times.04_one_block_any_network.seconds --> | the same (estimated: it is counting, on the CPU) |
 # | download | nothing | nothing |
 #
 # Nothing is trained on this page. Errors in % are the paper's, on ImageNet's validation images; weights and multiply-adds are counted here.

@@ -62,7 +62,8 @@ def course(
     wanted = [path for path in chapters(folder) if not only or path.stem.split("_")[0] in only]
     if not wanted:
         raise ValueError(f"no chapter {', '.join(only or [])} in {folder}")
-    started, about = results.now(), load_course_data("train").about
+    about = load_course_data("train").about
+    circumstances = results.circumstances(results.now())  # before the chapters write their outputs into the checkout
     typer.echo(f"Speed: {training.speed()}. Images: {about}")
     cells = {path: sum(cell.cell_type == "code" for cell in read_chapter(path).cells) for path in wanted}
     took = {}
@@ -76,7 +77,7 @@ def course(
         typer.echo(f"{seconds:6.0f} s  {out / path.stem}.ipynb")
     times = {path.stem: {"seconds": seconds} for path, seconds in took.items()}
     record = {"name": "chapter-times", "data": about, "speed": training.speed(), **times}
-    results.write_record(record | results.circumstances(started), "runs/chapter-times.json")
+    results.write_record(record | circumstances | {"finished": results.now()}, "runs/chapter-times.json")
     typer.echo(f"Done. Open {out / wanted[0].stem}.ipynb, or run `make lab` and start at {wanted[0].stem}.ipynb.")
 
 
