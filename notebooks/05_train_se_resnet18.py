@@ -209,7 +209,7 @@ figures.show(
 )
 
 # %% [markdown]
-# What does a dead gate look like? Here are the gates of SE_4_2 in both networks: the mean over the images of each of three classes, over the channels. Where the classes' lines lie on each other, the block says the same about every image. Such a block has different gates for different *channels*, but that any plain network can do with its $\gamma$.
+# What does a dead gate look like? Here are the gates of SE_4_2 in both networks: the mean over the images of each of three classes, over the channels. In the dead block they lie on each other, near 0.5 in every channel: it says the same about every image, and next to nothing about channels.
 
 # %% tags=["nbval-ignore-output"]
 THREE = ("airplane", "cat", "truck")
