@@ -1,6 +1,6 @@
 """What makes the gates move? Quarter-width SE-ResNet-18, one thing changed at a time, several seeds.
 
-    python benchmarks/gate_trials.py base:0 base:1 decayed:0 …      # NAME:SEED; writes runs/trials/NAME-seedSEED/
+    python benchmarks/gate_trials.py base:0 base:1 all-decayed:0 …      # NAME:SEED; writes runs/trials/NAME-seedSEED/
 
     python benchmarks/gate_trials.py ship                           # copies the records into the package
 

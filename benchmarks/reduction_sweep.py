@@ -19,8 +19,8 @@ import torch
 import senet_edu as se
 from senet_edu import cost, results
 from senet_edu.excitations import Excitations
+from senet_edu.files import write_atomically
 from senet_edu.models import se_blocks
-from senet_edu.training.checkpoint import write_atomically
 
 NAME = "reduction-sweep"
 SHIPPED = {"r16": "se_resnet18-quarter", "plain": "resnet18-quarter"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -48,3 +49,12 @@ def cifar10_test() -> tuple[torch.Tensor, torch.Tensor]:
     from senet_edu.data import load_cifar10
 
     return load_cifar10(split="test")
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from a second thread, and lose much where another job runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -7,6 +7,7 @@ MNIST's one channel of 28×28.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,19 +102,13 @@ def load_course_data(split: str = "train", root: str | Path | None = None) -> Da
     repeated in this process, so both splits come from one world. Raises DataError for data that are wrong.
     """
     _check_split(split)
-    settings = ("SENET_EDU_CIFAR10", "SENET_EDU_OFFLINE", "SENET_EDU_CACHE")
-    place = (None if root is None else str(root), *(os.environ.get(name) for name in settings))
-    if place not in _looked_in_vain:
-        try:
-            images, labels = load_cifar10(root, split)
-        except DataNotFoundError as error:
-            _looked_in_vain[place] = str(error)
-        else:
-            about = f"CIFAR-10, {len(labels):,} {split} images: {cifar10_source(root).description}."
-            return Dataset(images, labels, CIFAR10_CLASSES, "CIFAR-10", about)
-    images, labels = shapes(10_000, seed=0) if split == "train" else shapes(2_000, seed=1)
+    found, why_not = _search("CIFAR10", root, lambda: load_cifar10(root, split))
+    if found:
+        about = f"CIFAR-10, {len(found[1]):,} {split} images: {cifar10_source(root).description}."
+        return Dataset(*found, CIFAR10_CLASSES, "CIFAR-10", about)
+    images, labels = _course_shapes(split)
     about = f"NOT CIFAR-10: {len(labels):,} {split} images of `shapes`, a world drawn by this package. "
-    return Dataset(images, labels, SHAPES_CLASSES, "shapes", about + _looked_in_vain[place])
+    return Dataset(images, labels, SHAPES_CLASSES, "shapes", about + why_not)
 
 
 def load_course_mnist(split: str = "train", root: str | Path | None = None) -> Dataset:
@@ -123,20 +118,32 @@ def load_course_mnist(split: str = "train", root: str | Path | None = None) -> D
     search that failed is not repeated in this process. Raises DataError for data that are wrong.
     """
     _check_split(split)
-    settings = ("SENET_EDU_MNIST", "SENET_EDU_OFFLINE", "SENET_EDU_CACHE")
-    place = ("MNIST", None if root is None else str(root), *(os.environ.get(name) for name in settings))
-    if place not in _looked_in_vain:
-        try:
-            images, labels = load_mnist(root, split)
-        except DataNotFoundError as error:
-            _looked_in_vain[place] = str(error)
-        else:
-            about = f"MNIST, {len(labels):,} images to {split}: {mnist_source(root).description}."
-            return Dataset(images, labels, MNIST_CLASSES, "MNIST", about)
-    images, labels = shapes(10_000, seed=0) if split == "train" else shapes(2_000, seed=1)
+    found, why_not = _search("MNIST", root, lambda: load_mnist(root, split))
+    if found:
+        about = f"MNIST, {len(found[1]):,} images to {split}: {mnist_source(root).description}."
+        return Dataset(*found, MNIST_CLASSES, "MNIST", about)
+    images, labels = _course_shapes(split)
     grey = images.float().mean(1, keepdim=True).round().byte()[:, :, 2:30, 2:30]  # [n, 1, 28, 28]
     about = f"NOT MNIST: {len(labels):,} images to {split} of `shapes`, a world drawn by this package, without colour. "
-    return Dataset(grey, labels, SHAPES_CLASSES, "shapes", about + _looked_in_vain[place])
+    return Dataset(grey, labels, SHAPES_CLASSES, "shapes", about + why_not)
+
+
+def _search(
+    name: str, root: str | Path | None, load: Callable[[], tuple[Tensor, Tensor]]
+) -> tuple[tuple[Tensor, Tensor] | None, str]:
+    """What `load` finds, or None and why there is nothing. A search that failed is not repeated in this process."""
+    settings = (f"SENET_EDU_{name}", "SENET_EDU_OFFLINE", "SENET_EDU_CACHE")
+    place = (name, None if root is None else str(root), *(os.environ.get(setting) for setting in settings))
+    if place not in _looked_in_vain:
+        try:
+            return load(), ""
+        except DataNotFoundError as error:
+            _looked_in_vain[place] = str(error)
+    return None, _looked_in_vain[place]
+
+
+def _course_shapes(split: str) -> tuple[Tensor, Tensor]:
+    return shapes(10_000, seed=0) if split == "train" else shapes(2_000, seed=1)
 
 
 def _check_split(split: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from senet_edu.models.parts import he_normal, named_se, scaled
 from senet_edu.models.registry import MakeSE, Stem, Variant
 from senet_edu.placement.residual import BasicUnit, BottleneckUnit, Placement, se_channels
 
@@ -128,7 +129,7 @@ class ResNet(nn.Module):
         group_width: int = 64,
     ) -> None:
         super().__init__()
-        widths = [round(width * w) for w in (64, 128, 256, 512)]
+        widths = scaled((64, 128, 256, 512), width)
         if min(middle_width(w, groups, group_width) for w in widths) < 1:
             raise ValueError(f"width = {width} leaves a stage without channels")
         if stem == "cifar":
@@ -149,20 +150,14 @@ class ResNet(nn.Module):
             blocks = []
             for i in range(depth):
                 out_channels = stage_width * block.expansion
-                se: nn.Module = nn.Identity()
-                if make_se is not None and stage in stages:
-                    middle = middle_width(stage_width, groups, group_width)
-                    se = make_se(se_channels(placement, channels, middle, out_channels))
-                    se.name = f"SE_{stage}_{i + 1}"  # type: ignore[assignment]
+                gated = se_channels(placement, channels, middle_width(stage_width, groups, group_width), out_channels)
+                se = named_se(make_se, stages, gated, stage, i + 1)
                 stride = 2 if stage > 2 and i == 0 else 1
                 blocks.append(block(channels, stage_width, stride, se, placement, **bottleneck))
                 channels = out_channels
             setattr(self, f"layer{stage - 1}", nn.Sequential(*blocks))
         self.fc = nn.Linear(channels, num_classes)
-
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        he_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.bn1(self.conv1(x)))
