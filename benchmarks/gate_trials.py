@@ -114,6 +114,7 @@ def run(name: str, seed: int) -> None:
         config=model.config,
         data=cifar10_source().description,
         seed=seed,
+        compiled=True,
     )
     measure(name, model, record, folder)
 

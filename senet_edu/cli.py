@@ -170,6 +170,9 @@ def train(
         int, typer.Option(help="Training images a class to hold out and score on, in place of the test images.")
     ] = 0,
     precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16; by default this machine's best.")] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="Compile first: half a minute and a C++ compiler for shorter steps.")
+    ] = False,
     data: Data = None,
     folder_of_images: Folder = None,
     size: Size = 64,
@@ -226,6 +229,7 @@ def train(
         seed=seed,
         precision=precision,  # type: ignore[arg-type]
         cpu=cpu,
+        compiled=compiled,
     )
     if not training.processes.is_main():
         return

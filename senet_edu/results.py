@@ -57,6 +57,7 @@ def make_record(name: str, model: dict[str, Any], run: Run, evaluation: Evaluati
         "history": run.history,
         "seconds": run.seconds,
         "precision": run.precision,
+        "compiled": run.compiled,
         "processes": run.processes,
         "device": run.device,
         **circumstances(run.started),
@@ -75,6 +76,7 @@ def train_recorded(
     seed: int = 0,
     precision: Precision | None = None,
     cpu: bool = False,
+    compiled: bool = False,
 ) -> dict[str, Any]:
     """Train `model` in place, write its float16 weights and its record into `folder`, and return the record.
 
@@ -85,11 +87,11 @@ def train_recorded(
         folder: its name is the record's. A run there that was stopped goes on.
         model: the network; its seed is that of `seed`, see `training.fit`.
         train, test: uint8 images [n, C, H, W], or those of a folder, and labels [n].
-        recipe, seed, precision, cpu: as in `training.fit`.
+        recipe, seed, precision, cpu, compiled: as in `training.fit`.
         config, data: see `make_record`.
     """
     folder = Path(folder)
-    run = fit(model, *train, recipe, seed=seed, folder=folder, precision=precision, cpu=cpu)
+    run = fit(model, *train, recipe, seed=seed, folder=folder, precision=precision, cpu=cpu, compiled=compiled)
     name = folder.resolve().name
     checksum = ""
     if processes.is_main():

@@ -32,6 +32,7 @@ def fit(
     folder: str | Path | None = None,
     precision: Precision | None = None,
     cpu: bool = False,
+    compiled: bool = False,
     progress: bool = True,
     on_epoch: Callable[[list[dict[str, float]]], None] | None = None,
 ) -> Run:
@@ -56,6 +57,8 @@ def fit(
         folder: where checkpoints go; None keeps none.
         precision: "no" (float32), "bf16" or "fp16"; by default that of the checkpoint, else the best of this machine.
         cpu: stay on the CPU even if there is a GPU.
+        compiled: compile the network with torch.compile first. It takes half a minute and a C++ compiler, and then a
+            step about a third less time; rounding differs a little from that of a run that is not compiled.
         progress: show a progress bar with loss, accuracy, images a second and time left.
         on_epoch: called with the history after each epoch, e.g. `figures.LiveCurves()`.
 
@@ -73,8 +76,8 @@ def fit(
         found = processes.from_main(checkpoint.read(own), cpu)
         if precision is None and found is not None:
             precision = found[0]["config"]["precision"]  # go on as it began, even if this machine would choose another
-        accelerator, precision = start(precision, cpu)
-        run = Run(recipe, seed, precision, accelerator.device.type, accelerator.num_processes)
+        accelerator, precision = start(precision, cpu, compiled)
+        run = Run(recipe, seed, precision, accelerator.device.type, accelerator.num_processes, compiled)
         try:
             train(model, images, labels, run, accelerator, validation, folder, found, progress, on_epoch)
         except RuntimeError as error:
@@ -140,7 +143,7 @@ def train(
         accelerator.unwrap_model(network, keep_fp32_wrapper=False)  # the model computes in its own precision again
 
 
-def start(precision: Precision | None, cpu: bool) -> tuple[Accelerator, Precision]:
+def start(precision: Precision | None, cpu: bool, compiled: bool = False) -> tuple[Accelerator, Precision]:
     """An Accelerator for this call alone: its shared state would keep the precision and device of the last call."""
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -148,7 +151,8 @@ def start(precision: Precision | None, cpu: bool) -> tuple[Accelerator, Precisio
     if precision is None:
         precision = best_precision(torch.device("cpu") if cpu else None)
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(mixed_precision=precision, cpu=cpu), precision
+    backend = "inductor" if compiled else "no"
+    return Accelerator(mixed_precision=precision, cpu=cpu, dynamo_backend=backend), precision
 
 
 def accuracy_on(

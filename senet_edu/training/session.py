@@ -38,6 +38,7 @@ class Run:
         recipe, seed, precision: as trained.
         device: "cpu", "cuda" or "mps".
         processes: number of processes that shared each batch.
+        compiled: the network went through torch.compile.
         history: one row an epoch: epoch, loss and accuracy on the augmented training images, learning rate, seconds,
             images a second, and validation_accuracy if there were validation images. Accuracies are shares, 0 to 1.
         seconds: time spent training, over all sittings.
@@ -49,6 +50,7 @@ class Run:
     precision: Precision
     device: str
     processes: int
+    compiled: bool = False
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
