@@ -22,7 +22,7 @@ def assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for kind in ("RECORDS", "WEIGHTS", "EXCITATIONS"):
         folder = tmp_path / kind.lower()
         folder.mkdir()
-        monkeypatch.setattr(results, kind, folder)
+        monkeypatch.setattr(results.records, kind, folder)
     torch.manual_seed(0)
     model = se.create_model("se_resnet18", width=1 / 16)
     checksum = results.save_weights(model, tmp_path / "weights" / "tiny.safetensors", {})
@@ -257,7 +257,7 @@ def test_commit_is_not_that_of_the_repository_around_an_installed_package(
     package = tmp_path / ".venv" / "site-packages" / "senet_edu"
     package.mkdir(parents=True)
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
-    monkeypatch.setattr(results, "__file__", str(package / "results.py"))
+    monkeypatch.setattr(results.records, "__file__", str(package / "results" / "records.py"))
     assert results.commit().startswith("senet-edu ")
 
 

@@ -160,7 +160,7 @@ def test_missing_files_are_named(source, tmp_path: Path, monkeypatch: pytest.Mon
     save_file(sweeps.made_up_gates(), tmp_path / "nameless.safetensors")
     with pytest.raises(results.AssetError, match="does not name its blocks and classes"):
         ReductionExplorer(source[0], tmp_path / "nameless.safetensors")
-    monkeypatch.setattr(results, "RECORDS", tmp_path)
+    monkeypatch.setattr(results.records, "RECORDS", tmp_path)
     with pytest.raises(results.AssetError, match="no record 'reduction-sweep'"):
         ReductionExplorer()
     monkeypatch.setattr(results, "EXCITATIONS", tmp_path)

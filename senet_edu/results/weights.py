@@ -1,0 +1,140 @@
+"""Shipped weights and statistics of gates: files of the package, each held to the checksum in its record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from senet_edu.data import CIFAR10_CLASSES
+from senet_edu.excitations import Excitations
+from senet_edu.files import write_atomically
+from senet_edu.models import NamedNetwork, create_model
+from senet_edu.results import records
+from senet_edu.results.records import AssetError, load_record
+
+
+def list_weights() -> list[str]:
+    """Names of the weights that the package ships; each has a record of the same name."""
+    return sorted(path.stem for path in records.WEIGHTS.glob("*.safetensors"))
+
+
+def load_network(name: str) -> NamedNetwork:
+    """The network that the shipped weights `name` belong to, with those weights, as its record describes it.
+
+    Raises:
+        AssetError: there are none of that name, or they are damaged.
+    """
+    record = load_record(name)
+    return restore(record, records.WEIGHTS / f"{name}.safetensors")
+
+
+def load_pretrained(model: nn.Module, config: dict[str, Any], wanted: bool | str) -> None:
+    """Put shipped weights into a network.
+
+    Args:
+        model: the network.
+        config: the arguments of `create_model` it was built with.
+        wanted: a name of shipped weights, or True for those of this very network.
+
+    Raises:
+        ValueError: no shipped weights have that name, or fit this network.
+        AssetError: the file's checksum is not the one in its record.
+    """
+    shipped = {name: load_record(name) for name in list_weights()}
+    for name, record in shipped.items():
+        if wanted in (True, name) and config_of(record) == config:
+            return load_weights(model, records.WEIGHTS / f"{name}.safetensors", record["weights_sha256"])
+    have = "; ".join(f"{name}: {record['model']}" for name, record in shipped.items()) or "none"
+    raise ValueError(
+        f"no shipped weights{f' {wanted!r}' if wanted is not True else ''} for {config}. There are: {have}"
+    )
+
+
+def config_of(record: dict[str, Any]) -> dict[str, Any]:
+    """All arguments that build a record's network; one younger than the record stands at its default."""
+    with torch.device("meta"):  # shapes without values: nothing is computed
+        return create_model(**record["model"]).config
+
+
+def restore(record: dict[str, Any], path: Path) -> NamedNetwork:
+    """Build a record's network and put in its weights, whose checksum the record knows."""
+    model = create_model(**record["model"])
+    load_weights(model, path, record["weights_sha256"])
+    return model
+
+
+def load_weights(model: nn.Module, path: Path, checksum: str) -> None:
+    """Put a weights file into a network; an AssetError if it is missing or its SHA-256 is not `checksum`."""
+    from safetensors.torch import load_file
+
+    if not path.exists():
+        raise AssetError(f"{path} is missing")
+    if sha256(path) != checksum:
+        raise AssetError(f"{path} is damaged: its checksum is not the one in its record. Fetch or train it again.")
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()})
+
+
+def save_weights(model: nn.Module, path: str | Path, about: dict[str, Any]) -> str:
+    """Write a network's weights as float16 safetensors (counters stay integers), with `about` in the header.
+
+    Returns:
+        The file's SHA-256.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {k: half(v).contiguous().cpu() for k, v in model.state_dict().items()}
+    header = {"about": json.dumps(about)}
+    write_atomically(Path(path), lambda temporary: save_file(tensors, temporary, metadata=header))
+    return sha256(Path(path))
+
+
+def half(value: Tensor) -> Tensor:
+    return value.half() if value.is_floating_point() else value
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def load_excitations(name: str) -> Excitations:
+    """Shipped statistics of the gates of the network `name` over the test images.
+
+    Raises:
+        AssetError: there are none of that name.
+    """
+    path = records.EXCITATIONS / f"{name}.safetensors"
+    if not path.exists():
+        raise AssetError(f"no recorded excitations {name!r} in {records.EXCITATIONS}")
+    return Excitations.load(path)
+
+
+def model_card(name: str) -> str:
+    """What a reader of shipped weights should know, in Markdown, from their record."""
+    record = load_record(name)
+    machine, model, recipe = record["machine"], record["model"], record["recipe"]
+    image = "the mirror image's logits added"
+    per_class = zip(record.get("classes", CIFAR10_CLASSES), record["accuracy_per_class"], strict=True)
+    return f"""# {name}
+
+- **Network:** {settings_in_words(model)}
+- **Weights:** float16 safetensors, SHA-256 `{record["weights_sha256"]}`
+- **Trained and scored on:** {record["data"]}
+- **Accuracy on the 10,000 test images:** {record["accuracy"]:.2%} single view, {record["accuracy_flipped"]:.2%} with \
+{image}. By class: {", ".join(f"{k} {a:.1%}" for k, a in per_class)}.
+- **Recipe:** {settings_in_words(recipe)}; SGD with Nesterov momentum. Seed {record["seed"]}.
+- **Hardware:** {machine["processor"]}, accelerator: {machine["accelerator"]}; {record["device"]}, precision \
+{record["precision"]}, {record["processes"]} process(es), {record["seconds"] / 60:.0f} minutes; torch {machine["torch"]}
+- **Run:** {record["started"]} to {record["finished"]}, commit `{record["commit"]}`
+- **Licence:** MIT, as the code. The images are CIFAR-10 (Krizhevsky, 2009).
+- **Limits:** made to study SE blocks and to teach with. It knows ten classes at 32×32 pixels, says one of them of any \
+picture, and its logits are not calibrated. One seed: another gives another network.
+"""
+
+
+def settings_in_words(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in settings.items())
