@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import senet_edu as se
-from senet_edu.excitations import BINS, Excitations, GateStatistics, statistics_of
+from senet_edu.excitations import Excitations, GateStatistics, statistics_of
+from senet_edu.excitations.statistics import BINS
 
 
 def some_gates(n: int, channels: int, classes: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from senet_edu import cost
 from senet_edu.blocks import SEBlock
-from senet_edu.excitations import override_gates, record_attention, removed_after
+from senet_edu.excitations import override_gates, record_attention
+from senet_edu.excitations.overriding import removed_after
 from senet_edu.models import create_model, se_blocks
 from senet_edu.models.bn_inception import HalvingPool
 from senet_edu.models.senet154 import SENet154, freeze_norms

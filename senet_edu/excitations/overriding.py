@@ -1,0 +1,67 @@
+"""Put other gates in place of a network's own for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from senet_edu.blocks import SEBlock
+from senet_edu.models import se_blocks
+
+Override = float | Tensor | Callable[[Tensor], Tensor]
+
+
+@contextmanager
+def override_gates(model: nn.Module, gates: Mapping[str, Override]) -> Iterator[None]:
+    """Within the `with`, put other gates in place of a network's own.
+
+    Args:
+        model: a network with SE blocks.
+        gates: for a block's name a number (1.0 takes the block out), a tensor [C] or [N, C] (for NoSqueeze each value
+            holds at all positions), or a function of the block's own gates, e.g. ``lambda s: s.flip(0)`` to give each
+            image another one's.
+
+    Raises:
+        ValueError: the network has no block of that name.
+    """
+    blocks = named_blocks(model)
+    if unknown := set(gates) - set(blocks):
+        raise ValueError(f"no block {', '.join(sorted(unknown))}; there are {', '.join(blocks)}")
+
+    def replacement(value: Override) -> Callable[[nn.Module, object, Tensor], Tensor]:
+        if callable(value):
+            return lambda _module, _input, s: value(s)
+
+        def hook(_module: nn.Module, _input: object, s: Tensor) -> Tensor:
+            given = torch.as_tensor(value, dtype=s.dtype, device=s.device)
+            if s.dim() == 4 and given.dim() in (1, 2):
+                given = given[..., None, None]  # [C, 1, 1] or [N, C, 1, 1]
+            return given.expand_as(s)
+
+        return hook
+
+    with removed_after(blocks[name].gate.register_forward_hook(replacement(value)) for name, value in gates.items()):
+        yield
+
+
+@contextmanager
+def removed_after(hooks: Iterable[RemovableHandle]) -> Iterator[None]:
+    """Within the `with` the hooks are in place; after it, also after an error, they are gone."""
+    handles = list(hooks)
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def named_blocks(model: nn.Module) -> dict[str, SEBlock]:
+    """The network's SE blocks by name; a ValueError if it has none."""
+    blocks = se_blocks(model)
+    if not blocks:
+        raise ValueError("this network has no named SE blocks: a plain network has no gates")
+    return blocks

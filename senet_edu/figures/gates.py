@@ -1,0 +1,123 @@
+"""What the gates do: per class, per channel, by depth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from senet_edu.excitations import Excitations
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+from senet_edu.figures.page import COLOURS, canvas, colours, panels
+
+
+def sampled_channels(channels: int, count: int = 50) -> Tensor:
+    """Indices of up to `count` channels, evenly spaced over all, as the paper samples fifty."""
+    return torch.linspace(0, channels - 1, min(count, channels)).round().long()
+
+
+def class_gates(
+    excitations: Excitations, blocks: Sequence[str], classes: Sequence[str], spread: bool = False, channels: int = 50
+) -> Figure:
+    """Figure 6 of the paper (with `spread`, figure 7): mean gate of each class over sampled channels, a panel a block.
+
+    Args:
+        excitations: as recorded.
+        blocks: names of the blocks to draw.
+        classes: names of the classes to draw; the mean over all classes is drawn with them.
+        spread: shade one standard deviation over the images of a class.
+        channels: how many channels to sample.
+    """
+    figure, axes = panels(blocks, 2, 2.5, "sampled channel", "gate")
+    for name, axis in zip(blocks, axes.flat, strict=False):
+        gates = excitations[name]
+        which = sampled_channels(gates.mean.shape[1], channels)
+        place = range(len(which))
+        for label, colour in zip(classes, colours(classes), strict=True):
+            k = excitations.classes.index(label)
+            mean = gates.mean[k, which].numpy()
+            deviation = gates.variance[k, which].sqrt().numpy()
+            axis.plot(place, mean, color=colour, linewidth=1.3, label=label)
+            if spread:
+                axis.fill_between(place, mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
+        axis.plot(
+            place,
+            gates.total_mean[which].numpy(),
+            color="black",
+            linewidth=1.6,
+            linestyle=(0, (3, 1.5)),
+            label="all classes",
+        )
+        axis.set_title(f"{name}: {len(which)} of {gates.mean.shape[1]} channels", fontsize=10)
+        axis.set_ylim(0, 1)
+        axis.margins(x=0.01)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+    return figure
+
+
+def gate_map(excitations: Excitations, blocks: Sequence[str]) -> Figure:
+    """Mean gate of every class (rows) in every channel (columns), a panel a block, channels sorted by specificity."""
+    figure, axes = canvas(len(blocks), 1, (10, 1.75 * len(blocks)), squeeze=False)
+    for name, axis in zip(blocks, axes.flat, strict=True):
+        gates = excitations[name]
+        order = gates.specificity().argsort(descending=True)
+        picture = axis.imshow(
+            gates.mean[:, order].numpy(), vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest"
+        )
+        axis.set_yticks(range(len(excitations.classes)), excitations.classes, fontsize=6)
+        axis.set_title(f"{name}: all {gates.mean.shape[1]} channels, the most class-specific on the left", fontsize=9)
+    axes[-1, 0].set_xlabel("channels, sorted")
+    figure.colorbar(picture, ax=axes, label="mean gate", shrink=0.6)
+    return figure
+
+
+def gate_distributions(excitations: Excitations, blocks: Sequence[str]) -> Figure:
+    """How often gates take each value: all images and channels of a block together, a panel a block."""
+    figure, axes = panels(blocks, 4, 2.1, "gate", "gates, %", sharex=True)
+    for name, axis in zip(blocks, axes.flat, strict=False):
+        gates = excitations[name]
+        counts = gates.histogram.sum((0, 1)).double()  # [BINS]
+        share = (100 * counts / counts.sum()).numpy()  # percent
+        low, high = gates.span.tolist()
+        width = (high - low) / len(share)
+        axis.bar(
+            [low + width * (i + 0.5) for i in range(len(share))], share, width, color=COLOURS[0], edgecolor="white"
+        )
+        axis.axvline(0.5, color=COLOURS[1], linewidth=1, linestyle="--")
+        axis.set_title(name, fontsize=10)
+    return figure
+
+
+def measures_by_depth(rows: Sequence[Mapping[str, Any]], keys: Mapping[str, str]) -> Figure:
+    """Measures of every block in order of depth, a panel a measure. `keys`: key of the summary's rows to its label."""
+    figure, axes = canvas(1, len(keys), (3.3 * len(keys), 2.8), squeeze=False)
+    names = [row["block"] for row in rows]
+    for (key, label), axis in zip(keys.items(), axes[0], strict=True):
+        axis.plot(names, [row[key] for row in rows], "o-", color=COLOURS[0])
+        axis.set_ylim(bottom=0)
+        axis.set_title(label, fontsize=10)
+        axis.tick_params(axis="x", rotation=60, labelsize=8)
+    return figure
+
+
+def class_curves(values: Mapping[str, Tensor], ylabel: str) -> Figure:
+    """One number a channel, for two or more groups of images: mean and, shaded, one standard deviation over images.
+
+    Args:
+        values: a group's name to its numbers [n, C].
+        ylabel: what the numbers are.
+    """
+    figure, axis = canvas(1, 1, (9, 2.8))
+    for (label, group), colour in zip(values.items(), colours(values), strict=True):
+        mean, deviation = group.mean(0).numpy(), group.std(0).numpy()
+        axis.plot(mean, color=colour, label=label)
+        axis.fill_between(range(len(mean)), mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
+    axis.set_xlabel("channel")
+    axis.set_ylabel(ylabel)
+    axis.legend(frameon=False, ncols=len(values))
+    axis.margins(x=0.01)
+    return figure
