@@ -1,6 +1,6 @@
 """What SE costs in time: ResNet-18 with and without SE, forward, and forward and backward, on this machine.
 
-    python benchmarks/se_overhead.py          # a minute on an idle core; writes the record that chapter 03 quotes
+    python benchmarks/se_overhead.py          # a minute on an idle core; writes runs/bench/se_overhead.json
 
 Two widths in float32: the narrower a network, the fewer multiply-adds its convolutions do for each byte, and the more
 the bytes of SE count. The networks take turns; a record has the median of each and the ratio of the medians. On a CPU
@@ -87,7 +87,7 @@ def main() -> None:
             print(
                 f"{name:8} {what:21} {row['plain_ms']:6.0f} ms, with SE {row['se_ms']:6.0f} ms: {row['overhead']:+.1%}"
             )
-    results.write_record(record | results.circumstances(started), results.RECORDS / f"{NAME}.json")
+    results.write_record(record | results.circumstances(started), "runs/bench/se_overhead.json")
 
 
 if __name__ == "__main__":

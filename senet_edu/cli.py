@@ -321,3 +321,27 @@ def excitations(
     for row in rows:
         typer.echo("  ".join(f"{v:>11.3f}" if isinstance(v, float) else f"{v!s:>11}" for v in row.values()))
     typer.echo(f"Figures and table are in {out}.")
+
+
+@app.command()
+def bench(
+    name: Annotated[str | None, typer.Argument(help="training, recording, …; without a name: what there is.")] = None,
+) -> None:
+    """Repeat a measurement of speed on this machine; writes its record into runs/bench/."""
+    import ast
+    import subprocess
+    import sys
+
+    from senet_edu.course import find_notebooks
+
+    scripts = {path.stem: path for path in sorted((find_notebooks().parent / "benchmarks").glob("*.py"))}
+    timed = {stem: path for stem, path in scripts.items() if "runs/bench/" in path.read_text(encoding="utf-8")}
+    if name is None:
+        for stem, path in timed.items():
+            typer.echo(
+                f"{stem:12} {(ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or '').splitlines()[0]}"
+            )
+        return
+    if name not in timed:
+        raise ValueError(f"no measurement {name!r}; there are {', '.join(timed)}")
+    raise SystemExit(subprocess.run([sys.executable, str(timed[name])]).returncode)

@@ -224,3 +224,17 @@ def test_a_folder_of_images_that_does_not_fit(images: Path, tmp_path: Path) -> N
 def test_doctor_says_where_the_cache_is(images: Path, tmp_path: Path) -> None:
     invoke("data", "--data", images)
     assert re.search(rf"cache +\d+ MB in {tmp_path / 'cache'} \(may be deleted", invoke("doctor", "--data", images))
+
+
+def test_bench_lists_the_measurements_and_runs_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = invoke("bench")
+    assert [line.split()[0] for line in listed.splitlines()] == ["loading", "recording", "se_overhead", "training"]
+    assert "How fast SE-ResNet-18 trains" in listed
+    with pytest.raises(ValueError, match="no measurement 'speed'; there are loading, recording"):
+        invoke("bench", "speed")
+
+    for folder, name in (("notebooks", "00_start.py"), ("benchmarks", "tiny.py")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text('"""Writes runs/bench/ and fails."""\nraise SystemExit(3)\n')
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["bench", "tiny"]).exit_code == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -377,6 +378,30 @@ def test_same_seed_same_bits():
     assert [r["loss"] for r in run_a.history] == [r["loss"] for r in run_b.history]
     assert not torch.equal(a[0].weight, c[0].weight)
     assert not torch.equal(a[0].weight, d[0].weight)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="torch.compile wants a compiler that Windows rarely has")
+def test_a_compiled_run_learns_the_same_and_leaves_the_network_as_it_was(tmp_path):
+    """It stops after one of two epochs and goes on, as a reader's would."""
+    (eager, before), whole = trained(), Recipe(epochs=2, batch_size=16)
+    calls = []
+
+    def stop(history):
+        calls.append(len(history))
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(recipe=whole, compiled=True, folder=tmp_path, on_epoch=stop)
+    model, run = trained(recipe=whole, compiled=True, folder=tmp_path, on_epoch=stop)
+    assert calls == [1, 2]
+    assert (before.compiled, run.compiled) == (False, True)
+    for key, value in eager.state_dict().items():
+        torch.testing.assert_close(
+            model.state_dict()[key], value, rtol=1e-3, atol=1e-4, msg=lambda m, k=key: f"{k}: {m}"
+        )
+    assert [r["loss"] for r in run.history] == pytest.approx([r["loss"] for r in before.history], rel=1e-4)
+    assert type(model) is nn.Sequential
 
 
 @pytest.mark.parametrize("precision", ["no", "bf16"])
