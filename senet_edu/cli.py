@@ -157,7 +157,7 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     peak_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Outside the SE layers.")] = None,
-    se_weight_decay: Annotated[float | None, typer.Option(help="On the SE layers.")] = None,
+    se_weight_decay: Annotated[float | None, typer.Option(help="On the SE and SK layers.")] = None,
     decay_norms: Annotated[bool | None, typer.Option(help="Weight decay also on gains and biases.")] = None,
     se_rate: Annotated[float | None, typer.Option(help="Rate of the SE layers, as a multiple.")] = None,
     schedule: Annotated[str | None, typer.Option(help="triangular or one-cycle.")] = None,

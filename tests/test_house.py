@@ -71,7 +71,7 @@ def test_rooms_know_only_what_is_below_them() -> None:
         "placement": {"blocks"},
         "models": {"blocks", "selective", "cost", "placement", "results"},  # results only to load shipped weights
         "data": {"files"},
-        "training": {"blocks", "data", "files"},
+        "training": {"blocks", "selective", "data", "files"},
         "excitations": {"blocks", "data", "files", "selective", "models", "training"},
         "results": {"data", "files", "models", "training", "excitations"},
         "figures": {"excitations"},

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from senet_edu.blocks import SEBlock
 from senet_edu.data import CIFAR10_MEAN, CIFAR10_STD
 from senet_edu.models import create_model
+from senet_edu.selective import SKConv
 from senet_edu.training import (
     EpochPlan,
     Recipe,
@@ -123,6 +124,17 @@ def test_se_layers_are_a_group_without_decay():
     every = [id(p) for p in weights["params"] + gains["params"] + se["params"]]
     assert len(every) == len(set(every))
     assert set(every) == {id(p) for p in model.parameters()}
+
+
+def test_the_layers_of_selective_kernels_are_in_the_group_without_decay():
+    model = create_model("sk_resnet18", width=1 / 8)
+    *_, gates = parameter_groups(model, Recipe())
+    convolutions = [m for m in model.modules() if isinstance(m, SKConv)]
+    assert len(convolutions) == 8
+    assert {id(p) for p in gates["params"]} == {id(m.weight) for sk in convolutions for m in (sk.fc1, sk.fc2)}
+    assert gates["weight_decay"] == 0
+    summed = SKConv(8, groups=2, attention=False)  # no attention: nothing to spare
+    assert [group["weight_decay"] for group in parameter_groups(summed, Recipe())] == [5e-4, 0.0]
 
 
 def test_decay_and_rate_of_the_se_layers_can_be_set():

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from senet_edu.blocks import SEBlock
 from senet_edu.data import CIFAR10_MEAN, CIFAR10_STD, Images
+from senet_edu.selective import SKConv
 
 Schedule = Literal["one-cycle", "triangular"]
 
@@ -28,9 +29,10 @@ class Recipe:
         weight_decay: on every parameter outside the SE layers.
         decay_norms: also on the gains and biases of BN and on the classifier's bias. Off by default: the decay shrinks
             what BN puts out, hence z, hence how far the gates move (chapter 05).
-        se_weight_decay: on W₁, W₂ and their biases. Zero by default: with decay at a high rate W₂ goes to zero, every
-            gate to σ(0) = 0.5, and the BN before the block absorbs the constant (chapter 05).
-        se_rate: learning rate of the SE layers, as a multiple of the rest's.
+        se_weight_decay: on W₁, W₂ and their biases, and on the layers W, A, B, … of an SK convolution. Zero by default:
+            with decay at a high rate W₂ goes to zero, every gate to σ(0) = 0.5, and the BN before the block absorbs the
+            constant (chapter 05); attention over branches would likewise go to 1/M.
+        se_rate: learning rate of the same layers, as a multiple of the rest's.
         schedule: "one-cycle" rises and falls along half cosines, "triangular" along straight lines.
         warmup: share of all steps before the peak.
         label_smoothing: share of the target spread over all classes.
@@ -84,11 +86,11 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Groups for the optimiser: the SE layers, gains and biases outside them, and all other weights.
+    """Groups for the optimiser: the SE and SK layers, gains and biases outside them, and all other weights.
 
     Each has its weight decay, and in "multiple" its learning rate over that of the schedule.
     """
-    se = [p for m in model.modules() if isinstance(m, SEBlock) for p in m.parameters()]
+    se = [p for m in model.modules() for layer in gate_layers(m) for p in layer.parameters()]
     in_se = {id(p) for p in se}
     rest = [p for p in model.parameters() if id(p) not in in_se]
     gains = [p for p in rest if p.dim() == 1]
@@ -99,6 +101,13 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
         {"params": se, "weight_decay": recipe.se_weight_decay, "multiple": recipe.se_rate},
     ]
     return [group for group in groups if group["params"]]
+
+
+def gate_layers(module: nn.Module) -> list[nn.Module]:
+    """What makes gates or attention in a module itself: an SE block, or both layers of an SK convolution."""
+    if isinstance(module, SEBlock):
+        return [module]
+    return [module.fc1, module.fc2] if isinstance(module, SKConv) and module.attends else []
 
 
 @dataclass(frozen=True)
