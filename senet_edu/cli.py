@@ -163,6 +163,7 @@ def train(
     schedule: Annotated[str | None, typer.Option(help="triangular or one-cycle.")] = None,
     warmup: Annotated[float | None, typer.Option(help="Share of all steps before the peak rate.")] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
+    freeze_norms: Annotated[int | None, typer.Option(help="Epochs at the end with BN frozen.")] = None,
     translate: Annotated[int | None, typer.Option(help="Largest shift in pixels.")] = None,
     cutout: Annotated[int | None, typer.Option(help="Side of the blanked square in pixels.")] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
@@ -209,6 +210,7 @@ def train(
         "schedule": schedule,
         "warmup": warmup,
         "label_smoothing": label_smoothing,
+        "freeze_norms": freeze_norms,
         "translate": translate,
         "cutout": cutout,
     }

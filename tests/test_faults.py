@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from senet_edu.blocks import SEBlock
@@ -364,6 +365,17 @@ def test_other_settings_are_refused_by_name(finished):
     assert "momentum" not in message
     assert "seed = 0 (now 7)" in refused(finished, seed=7)
     assert "precision = no (now bf16)" in refused(finished, precision="bf16")
+
+
+def test_a_setting_younger_than_the_checkpoint_had_its_default(finished):
+    from dataclasses import replace
+
+    state, tensors = checkpoint.read(finished)
+    del state["config"]["freeze_norms"]
+    header = {"state": json.dumps(state), "sha256": checkpoint.digest(tensors, state)}
+    save_file(tensors, finished / checkpoint.NAME, metadata=header)
+    assert "freeze_norms = 0 (now 1)" in refused(finished, recipe=replace(RECIPE, freeze_norms=1))
+    assert len(train(network(), finished).history) == RECIPE.epochs
 
 
 def test_other_images_or_labels_are_refused(finished, monkeypatch):

@@ -356,6 +356,7 @@ def test_loss_and_accuracy_of_a_row_are_means_over_what_was_seen():
         {"warmup": 1.5},
         {"label_smoothing": -0.1},
         {"translate": -1},
+        {"freeze_norms": -1},
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(wrong):
@@ -381,6 +382,26 @@ def test_one_step_is_sgd_with_nesterov_by_hand():
         velocity = gradient if step == 0 else 0.9 * velocity + gradient
         w = w - learning_rate(recipe, step / 2) * (gradient + 0.9 * velocity)
     torch.testing.assert_close(model[1].weight.detach(), w, rtol=1e-4, atol=1e-6)
+
+
+def test_frozen_norms_neither_move_nor_learn():
+    """Of three epochs the last two leave BN as it is; all else goes on learning."""
+    torch.manual_seed(0)
+    model, seen = network(), []
+    fit(
+        model,
+        *bright_or_dark(64),
+        Recipe(epochs=3, batch_size=16, freeze_norms=2, decay_norms=True),
+        on_epoch=lambda _: seen.append({k: v.clone() for k, v in model.state_dict().items()}),
+        **on_cpu,
+    )
+    first, second, third = seen
+    of_norm = {key for key in first if key.startswith("1.")}
+    assert len(of_norm) == 5
+    for key in first:
+        assert torch.equal(first[key], second[key]) == torch.equal(second[key], third[key]) == (key in of_norm), key
+    assert not torch.equal(first["1.weight"], torch.ones(8))  # before that it learned
+    assert all(p.requires_grad for p in model.parameters())
 
 
 def test_same_seed_same_bits():

@@ -3,8 +3,8 @@
 It is a ResNeXt-152 of 64×4d with SE and seven changes. Four are arguments here: (a) the first 1×1 convolution of a unit
 has half the channels, (b) the stem has three 3×3 convolutions instead of one of 7×7, (c) a skip that halves the
 resolution does it by a 3×3 convolution instead of a 1×1, (d) dropout before the classifier. The other three belong to
-training: (e) label smoothing, (f) BN frozen in the last epochs (`freeze_norms`), (g) 64 GPUs with a batch of 2,048 and
-a rate of 1.0.
+training: (e) `Recipe(label_smoothing=0.1)`, (f) BN frozen in the last epochs, `Recipe(freeze_norms=…)`, (g) 64 GPUs,
+a batch of 2,048 and a rate of 1.0.
 """
 
 from __future__ import annotations
@@ -129,14 +129,3 @@ class SENet154(nn.Module):
         x = self.layer4(x)
         x = self.dropout(x.mean(dim=(2, 3)))  # [N, 2048]
         return self.fc(x)
-
-
-def freeze_norms(model: nn.Module) -> None:
-    """Freeze BN, change (f): running statistics in place of the batch's, gains and biases no longer trained.
-
-    `model.train()` undoes the first half, so call this after it, at the start of each of the last epochs.
-    """
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
-            module.requires_grad_(False)

@@ -14,7 +14,7 @@ from senet_edu.data import Images
 from senet_edu.training import checkpoint, processes
 from senet_edu.training.evaluation import count_right
 from senet_edu.training.machine import Precision, best_precision
-from senet_edu.training.recipe import EpochPlan, Recipe, learning_rate, parameter_groups
+from senet_edu.training.recipe import EpochPlan, Recipe, learning_rate, norms, parameter_groups
 from senet_edu.training.session import Run, Session, TrainingError, checksum, explanation
 
 if TYPE_CHECKING:
@@ -121,6 +121,9 @@ def train(
             plan = EpochPlan.draw(len(images), images.shape[2:], recipe, run.seed, epoch).to(device)
             begins = [(step * processes + accelerator.process_index) * share for step in range(first, steps)]
             network.train()
+            frozen = norms(model) if epoch >= recipe.epochs - recipe.freeze_norms else []
+            for norm in frozen:
+                norm.eval()  # running statistics in place of the batch's
             for x, index in plan.batches(images, [slice(begin, begin + share) for begin in begins], recipe):
                 y = labels[index]  # x: [share, C, H, W], index and y: [share]
 
@@ -130,6 +133,8 @@ def train(
                 logits = network(x)  # [share, classes]
                 loss = cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
                 accelerator.backward(loss)
+                for norm in frozen:
+                    norm.zero_grad(set_to_none=True)  # the optimiser passes over what has no gradient
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
                 session.step_done(loss, logits, y)

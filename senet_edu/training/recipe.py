@@ -36,6 +36,8 @@ class Recipe:
         schedule: "one-cycle" rises and falls along half cosines, "triangular" along straight lines.
         warmup: share of all steps before the peak.
         label_smoothing: share of the target spread over all classes.
+        freeze_norms: epochs at the end with BN frozen: running statistics in place of the batch's, gains and biases no
+            longer trained (change (f) of SENet-154).
         flip: mirror half of the images, left to right.
         translate: shift by up to so many pixels each way, the border reflected.
         cutout: side in pixels of a square that is blanked; 0 for none.
@@ -55,6 +57,7 @@ class Recipe:
     schedule: Schedule = "triangular"
     warmup: float = 0.2
     label_smoothing: float = 0.05
+    freeze_norms: int = 0
     flip: bool = True
     translate: int = 1
     cutout: int = 0
@@ -68,7 +71,8 @@ class Recipe:
         for name in ("warmup", "label_smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: a share, 0 to 1")
-        for name in ("peak_rate", "momentum", "weight_decay", "se_weight_decay", "se_rate", "translate", "cutout"):
+        rates = ("peak_rate", "momentum", "weight_decay", "se_weight_decay", "se_rate")
+        for name in (*rates, "freeze_norms", "translate", "cutout"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: not below 0")
 
@@ -101,6 +105,11 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
         {"params": se, "weight_decay": recipe.se_weight_decay, "multiple": recipe.se_rate},
     ]
     return [group for group in groups if group["params"]]
+
+
+def norms(model: nn.Module) -> list[nn.Module]:
+    """Its batch normalisations."""
+    return [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
 
 def gate_layers(module: nn.Module) -> list[nn.Module]:

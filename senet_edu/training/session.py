@@ -114,7 +114,8 @@ class Session:
             fresh = {"done": 0, "loss_sum": 0.0, "correct": 0, "history": [], "seconds": 0.0, "scaler": {}}
             return fresh | {"started": self.run.started}
         state, tensors = found
-        was, now = state["config"], self.config
+        was = dataclasses.asdict(Recipe()) | state["config"]  # a setting younger than the checkpoint had its default
+        now = self.config
         if changed := sorted(key for key in was | now if was.get(key) != now.get(key)):
             differences = ", ".join(f"{key} = {was.get(key)} (now {now.get(key)})" for key in changed)
             raise checkpoint.CheckpointError(
