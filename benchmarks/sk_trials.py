@@ -63,7 +63,6 @@ def run(name: str, seed: int) -> None:
         config=se.create_model("sk_resnet18", width=WIDTH).config | TRIALS[name],
         data=cifar10_source().description,
         seed=seed,
-        compiled=True,
     )
     record |= {"trial": name, "parameters": cost.parameters(model), "multiply_adds": cost.multiply_adds(model)}
     attentive = {k: block for k, block in sk_blocks(model).items() if block.attends}

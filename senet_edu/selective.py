@@ -66,11 +66,15 @@ class BranchConv2d(nn.Conv2d):
 
     In channels_last, the layout of the batches of `training.fit`, PyTorch 2.15's weight gradient of a grouped, dilated
     convolution in bfloat16 is garbage on a CPU, often not a number. (Seen at 32×32 with stride 1 on an AMD EPYC.)
+    Compiled code chooses its layouts itself; there it computes in float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu":
             return super().forward(x)
+        if torch.compiler.is_compiling():
+            with torch.autocast("cpu", enabled=False):
+                return self._conv_forward(x.float(), self.weight.float(), self.bias).to(x.dtype)
         return self._conv_forward(x.contiguous(), self.weight.contiguous(), self.bias)
 
 
