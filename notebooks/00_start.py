@@ -43,6 +43,7 @@ import sys
 
 if "google.colab" in sys.modules:
     get_ipython().run_line_magic("pip", "install -q git+https://github.com/senet-edu/senet-edu@main")  # noqa: F821
+    get_ipython().system("senet-edu doctor")  # noqa: F821
 
 # %% [markdown]
 # *Quick* is for two CPU cores, *full* for a GPU. The images are CIFAR-10 if you have a copy or a network (the cell below then fetches 170 MB, once), else shapes drawn by the package; each chapter says which.

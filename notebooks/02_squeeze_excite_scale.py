@@ -35,6 +35,7 @@ import sys
 
 if "google.colab" in sys.modules:
     get_ipython().run_line_magic("pip", "install -q git+https://github.com/senet-edu/senet-edu@main")  # noqa: F821
+    get_ipython().system("senet-edu doctor")  # noqa: F821
 
 # %% [markdown]
 # We start with images and a small trained network, and ask what one of its layers sees. The network is an SE-ResNet-18 with a quarter of the usual channels, trained on CIFAR-10 in [chapter 05](05_train_se_resnet18.ipynb). (A ResNet is a chain of *residual blocks*: two or three convolutions whose result, the *branch*, is added to the block's input, the *skip*. CIFAR-10: 60,000 photographs of 32×32 pixels in ten classes.)

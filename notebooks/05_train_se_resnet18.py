@@ -37,6 +37,7 @@ import sys
 
 if "google.colab" in sys.modules:
     get_ipython().run_line_magic("pip", "install -q git+https://github.com/senet-edu/senet-edu@main")  # noqa: F821
+    get_ipython().system("senet-edu doctor")  # noqa: F821
 
 # %% tags=["nbval-ignore-output"]
 import tempfile
@@ -306,12 +307,23 @@ look = se.data.balanced_subset(test_set.labels, min(settings["test"] // 10, len(
 test_images, test_labels = test_set.images[look], test_set.labels[look]
 
 # %% [markdown]
-# Then how to train one network. On Colab, mount your Drive (`from google.colab import drive; drive.mount("/content/drive")`) and let `FOLDER` point there: a run that was cut off then goes on when you run the cell again. With `None` a disconnect loses it.
+# Where checkpoints go. On Colab set `DRIVE = True`: they are kept on your Google Drive, and after a disconnect *Run all* goes on where the run stood. Elsewhere give `FOLDER` a name, such as `"runs/chapter05"`. As it stands nothing is kept, and a disconnect loses the run.
 
 # %%
-FOLDER = None  # "/content/drive/MyDrive/senet-edu"
+DRIVE = False
+FOLDER = None
+
+if DRIVE:
+    from google.colab import drive
+
+    drive.mount("/content/drive")
+    FOLDER = "/content/drive/MyDrive/senet-edu"
+
+# %% [markdown]
+# Then how to train one network:
 
 
+# %%
 def train(name, seed=0):
     """Train a network from scratch at this speed; returns it and its history."""
     torch.manual_seed(seed)

@@ -35,6 +35,7 @@ import sys
 
 if "google.colab" in sys.modules:
     get_ipython().run_line_magic("pip", "install -q git+https://github.com/senet-edu/senet-edu@main")  # noqa: F821
+    get_ipython().system("senet-edu doctor")  # noqa: F821
 
 # %% [markdown]
 # The network is an SE-ResNet-18 with a quarter of the channels (16 to 128), trained on all 50,000 training images of CIFAR-10 as in [chapter 05](05_train_se_resnet18.ipynb). Its record says how, and how good it is:

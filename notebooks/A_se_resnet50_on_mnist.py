@@ -37,6 +37,7 @@ import sys
 
 if "google.colab" in sys.modules:
     get_ipython().run_line_magic("pip", "install -q git+https://github.com/senet-edu/senet-edu@main")  # noqa: F821
+    get_ipython().system("senet-edu doctor")  # noqa: F821
 
 # %% tags=["nbval-ignore-output"]
 import torch

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 # Files whose tests start processes, break things on purpose, or build the package; the rest are units.
-FAULTS = ("test_faults", "test_processes", "test_data_download", "test_wheel", "test_cli")
+FAULTS = ("test_faults", "test_processes", "test_data_download", "test_wheel", "test_colab", "test_cli")
 LIMITS = {"notebooks": 8, "units": 5, "faults and processes": 4, "browser": 6}  # minutes, on two cores
 
 
