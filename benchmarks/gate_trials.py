@@ -12,7 +12,6 @@ OMP_NUM_THREADS=1, are the best use of two cores. `senet_edu.results` has the re
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import trials
 from torch import nn
 
 import senet_edu as se
@@ -101,77 +101,41 @@ def build(trial: Trial, seed: int) -> nn.Module:
 def run(name: str, seed: int) -> None:
     """One trial, from its network to its record."""
     trial, folder = TRIALS[name], OUT / f"{name}-seed{seed}"
-    path = folder / "record.json"
-    if path.exists() and "trial" in json.loads(path.read_text()):
+    if trials.measured(folder):
         return
-    model = build(trial, seed)
+    model, test = build(trial, seed), se.load_cifar10(split="test")
     record = results.train_recorded(
         folder,
         model,
         se.load_cifar10(split="train"),
-        se.load_cifar10(split="test"),
+        test,
         dataclasses.replace(se.Recipe(), **trial.recipe),
         config=model.config,
         data=cifar10_source().description,
         seed=seed,
         compiled=True,
     )
-    measure(name, model, record, folder)
-
-
-def measure(name: str, model: nn.Module, record: dict[str, Any], folder: Path) -> None:
-    """Add to a trained network's record what its gates do and what is left of their weights."""
     record |= {"name": f"trials/{folder.name}", "trial": name}
-    blocks, fresh = se_blocks(model), se_blocks(build(TRIALS[name], record["seed"]))
-    if blocks:
-        found = se.record_excitations(model, *se.load_cifar10(split="test"), classes=CIFAR10_CLASSES, precision="no")
-        for row in found.summary():
-            block, before = blocks[str(row["block"])], fresh[str(row["block"])]
-            row["w1_norm_kept"] = (block.fc1.weight.norm() / before.fc1.weight.norm()).item()
-            row["w2_norm_kept"] = (block.fc2.weight.norm() / before.fc2.weight.norm()).item()
-            record[block.name] = {key: row[key] for key in row if key != "block"}
-        found.save(folder / "excitations.safetensors")
-    results.write_record(record, folder / "record.json")
-    moved = " ".join(f"{record[k]['movement']:.3f}" for k in blocks)
-    print(f"{name:16} seed {record['seed']}  {record['accuracy']:.2%}  movement {moved}", flush=True)
+    trials.record_gates(model, build(trial, seed), record, test, CIFAR10_CLASSES, folder)
 
 
 def ship() -> None:
     """Copy the records of finished trials into the package, with their summary, the pairs, and PUBLISHED weights."""
-    records = [json.loads(path.read_text()) for path in sorted(OUT.glob("*/record.json"))]
-    records = [record | {"what": TRIALS[record["trial"]].what} for record in records if "trial" in record]
+    records = [record | {"what": TRIALS[record["trial"]].what} for record in trials.finished(OUT)]
     about = {"data": records[0]["data"], **results.circumstances(results.now())}
     for record in records:
         results.write_record(record, results.RECORDS / f"{record['name']}.json")
     summary = results.summarise_trials("gate-trials", "base", records)
     results.write_record(summary | about, results.RECORDS / "gate-trials.json")
-    for name, trials in PAIRS.items():
-        plain, with_se = ({r["seed"]: r["name"] for r in records if r["trial"] == trial} for trial in trials)
-        both = sorted(plain.keys() & with_se.keys())
-        if len(both) > 1:
-            pairs = results.compare(name, [plain[seed] for seed in both], [with_se[seed] for seed in both])
-            results.write_record(about | pairs, results.RECORDS / f"{name}.json")
+    for name, (plain, with_se) in PAIRS.items():
+        trials.ship_pairs(name, records, plain, with_se, about)
     for name, trial in PUBLISHED.items():
         if (OUT / trial / "record.json").exists():
-            publish(name, OUT / trial)
-    for name, trial in (PUBLISHED | SHOWN).items():
+            trials.publish(name, OUT / trial)
+    for name, trial in SHOWN.items():
         if (found := OUT / trial / "excitations.safetensors").exists():
             shutil.copyfile(found, results.EXCITATIONS / f"{name}.safetensors")
 
 
-def publish(name: str, folder: Path) -> None:
-    """Make a trial's network the shipped weights `name`: weights, record, model card."""
-    record = json.loads((folder / "record.json").read_text())
-    model = results.load_run(folder)
-    checksum = results.save_weights(model, results.WEIGHTS / f"{name}.safetensors", {"record": name})
-    results.write_record(record | {"name": name, "weights_sha256": checksum}, results.RECORDS / f"{name}.json")
-    (results.WEIGHTS / f"{name}.md").write_text(results.model_card(name), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    if sys.argv[1:] == ["ship"]:
-        ship()
-        sys.exit()
-    for argument in sys.argv[1:]:
-        trial_name, _, trial_seed = argument.partition(":")
-        run(trial_name, int(trial_seed or 0))
+    trials.main(sys.argv[1:], run, ship)

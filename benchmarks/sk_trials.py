@@ -12,12 +12,12 @@ change the dilation of m2's second branch, g1 and g8 its number of groups (the f
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+import trials
 
 import senet_edu as se
 from senet_edu import cost, results
@@ -47,8 +47,7 @@ TRIALS: dict[str, dict[str, Any]] = {
 def run(name: str, seed: int) -> None:
     """One trial, from its network to its record."""
     folder = OUT / f"{name}-seed{seed}"
-    path = folder / "record.json"
-    if path.exists() and "trial" in json.loads(path.read_text()):
+    if trials.measured(folder):
         return
     torch.manual_seed(seed)
     model = sk_resnet18(width=WIDTH, **TRIALS[name])
@@ -76,12 +75,10 @@ def run(name: str, seed: int) -> None:
                 "specificity": [branch.specificity().mean().item() for branch in branches],
             }
         found.save(folder / "attention.safetensors")
-    results.write_record(record, path)
+    results.write_record(record, folder / "record.json")
     means = " ".join(f"{record[block]['attention'][-1]:.2f}" for block in attentive)
     print(f"{name:7} seed {seed}  {record['accuracy']:.2%}  largest kernel's attention {means or 'none'}", flush=True)
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        trial_name, _, trial_seed = argument.partition(":")
-        run(trial_name, int(trial_seed or 0))
+    trials.main(sys.argv[1:], run)

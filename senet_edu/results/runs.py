@@ -54,6 +54,7 @@ def train_recorded(
     model.load_state_dict(processes.from_main(model.state_dict(), cpu))
     evaluation = evaluate(model, *test, precision="no", cpu=cpu)
     record = make_record(name, config, run, evaluation, data) | {"weights_sha256": checksum}
+    record |= {"test_images": len(test[0]), "image_size": test[0].shape[-1]}
     if processes.is_main():
         write_record(record, folder / "record.json")
     return processes.from_main(record, cpu)

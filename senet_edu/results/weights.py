@@ -118,21 +118,25 @@ def model_card(name: str) -> str:
     record = load_record(name)
     machine, model, recipe = record["machine"], record["model"], record["recipe"]
     image = "the mirror image's logits added"
-    per_class = zip(record.get("classes", CIFAR10_CLASSES), record["accuracy_per_class"], strict=True)
+    classes = record.get("classes", CIFAR10_CLASSES)
+    count, size = record.get("test_images", 10_000), record.get("image_size", 32)
+    per_class = zip(classes, record["accuracy_per_class"], strict=True)
+    known = tuple(classes) == CIFAR10_CLASSES
+    images = "The images are CIFAR-10 (Krizhevsky, 2009)." if known else "The images have their own terms."
     return f"""# {name}
 
 - **Network:** {settings_in_words(model)}
 - **Weights:** float16 safetensors, SHA-256 `{record["weights_sha256"]}`
 - **Trained and scored on:** {record["data"]}
-- **Accuracy on the 10,000 test images:** {record["accuracy"]:.2%} single view, {record["accuracy_flipped"]:.2%} with \
+- **Accuracy on the {count:,} test images:** {record["accuracy"]:.2%} single view, {record["accuracy_flipped"]:.2%} with \
 {image}. By class: {", ".join(f"{k} {a:.1%}" for k, a in per_class)}.
 - **Recipe:** {settings_in_words(recipe)}; SGD with Nesterov momentum. Seed {record["seed"]}.
 - **Hardware:** {machine["processor"]}, accelerator: {machine["accelerator"]}; {record["device"]}, precision \
 {record["precision"]}, {record["processes"]} process(es), {record["seconds"] / 60:.0f} minutes; torch {machine["torch"]}
 - **Run:** {record["started"]} to {record["finished"]}, commit `{record["commit"]}`
-- **Licence:** MIT, as the code. The images are CIFAR-10 (Krizhevsky, 2009).
-- **Limits:** made to study SE blocks and to teach with. It knows ten classes at 32×32 pixels, says one of them of any \
-picture, and its logits are not calibrated. One seed: another gives another network.
+- **Licence:** MIT, as the code. {images}
+- **Limits:** made to study SE blocks and to teach with. It knows {len(classes)} classes at {size}×{size} pixels, says \
+one of them of any picture, and its logits are not calibrated. One seed: another gives another network.
 """
 
 

@@ -1,0 +1,87 @@
+"""What the scripts of trials share. A trial is NAME:SEED on the command line; it is done once, goes on where it was
+stopped, and leaves a record in its folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+import senet_edu as se
+from senet_edu import results
+from senet_edu.models import se_blocks
+
+
+def measured(folder: Path) -> bool:
+    """The trial in `folder` is done, and what its gates do is in its record."""
+    path = folder / "record.json"
+    return path.exists() and "trial" in json.loads(path.read_text(encoding="utf-8"))
+
+
+def finished(out: Path) -> list[dict[str, Any]]:
+    """The records of all trials in `out` that are done."""
+    folders = sorted(path.parent for path in out.glob("*/record.json"))
+    return [json.loads((f / "record.json").read_text(encoding="utf-8")) for f in folders if measured(f)]
+
+
+def record_gates(
+    model: nn.Module,
+    fresh: nn.Module,
+    record: dict[str, Any],
+    test: tuple[Tensor, Tensor],
+    classes: Sequence[str],
+    folder: Path,
+) -> None:
+    """Add to a record what the gates of each block do and what is left of the norms of W₁ and W₂; print a line.
+
+    Args:
+        model, fresh: the network after training, and as it was before.
+        record: of the run; it is written into `folder`, the statistics of the gates beside it.
+        test, classes: images and labels to record the gates over, and the classes' names.
+    """
+    blocks, before = se_blocks(model), se_blocks(fresh)
+    if blocks:
+        found = se.record_excitations(model, *test, classes=classes, precision="no")
+        for row in found.summary():
+            block, start = blocks[str(row["block"])], before[str(row["block"])]
+            row["w1_norm_kept"] = (block.fc1.weight.norm() / start.fc1.weight.norm()).item()
+            row["w2_norm_kept"] = (block.fc2.weight.norm() / start.fc2.weight.norm()).item()
+            record[block.name] = {key: row[key] for key in row if key != "block"}
+        found.save(folder / "excitations.safetensors")
+    results.write_record(record, folder / "record.json")
+    moved = " ".join(f"{record[name]['movement']:.3f}" for name in blocks)
+    print(f"{folder.name:24} {record['accuracy']:.2%}  movement {moved}", flush=True)
+
+
+def ship_pairs(name: str, records: Sequence[dict[str, Any]], plain: str, with_se: str, about: dict[str, Any]) -> None:
+    """Write the comparison of two trials over the seeds that both have, from their shipped records."""
+    names = ({r["seed"]: r["name"] for r in records if r["trial"] == trial} for trial in (plain, with_se))
+    baseline, changed = names
+    both = sorted(baseline.keys() & changed.keys())
+    if len(both) > 1:
+        pairs = results.compare(name, [baseline[seed] for seed in both], [changed[seed] for seed in both])
+        results.write_record(about | pairs, results.RECORDS / f"{name}.json")
+
+
+def publish(name: str, folder: Path) -> None:
+    """Make a trial's network the shipped weights `name`: weights, record, model card, statistics of its gates."""
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    model = results.load_run(folder)
+    checksum = results.save_weights(model, results.WEIGHTS / f"{name}.safetensors", {"record": name})
+    results.write_record(record | {"name": name, "weights_sha256": checksum}, results.RECORDS / f"{name}.json")
+    (results.WEIGHTS / f"{name}.md").write_text(results.model_card(name), encoding="utf-8")
+    if (found := folder / "excitations.safetensors").exists():
+        shutil.copyfile(found, results.EXCITATIONS / f"{name}.safetensors")
+
+
+def main(arguments: Sequence[str], run: Callable[[str, int], None], ship: Callable[[], None] | None = None) -> None:
+    """NAME:SEED … runs those trials one after the other, "ship" takes what is done into the package."""
+    if list(arguments) == ["ship"] and ship is not None:
+        return ship()
+    for argument in arguments:
+        name, _, seed = argument.partition(":")
+        run(name, int(seed or 0))
