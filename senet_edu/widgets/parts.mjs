@@ -42,12 +42,32 @@ export function slider(label, values, name, onChange) {
   };
 }
 
-/** One of several, as radio buttons: the arrow keys go through them. */
-export function choice(label, values, onChange) {
+/** A slider over a range of numbers. `onInput` gets a number; what is read out for it comes back through `show`. */
+export function dial(label, onInput) {
+  const range = input("range");
+  const name = element("span");
+  const said = element("span", { class: "said", "aria-hidden": "true" });
+  range.addEventListener("input", () => onInput(Number(range.value)));
+  return {
+    root: element("label", { class: "slider dial" }, name, range, said),
+    /** `text` is written and read out; `called` is a label that changes. */
+    show({ min, max, step, value, text, called = label }) {
+      Object.assign(range, { min, max, step });
+      range.value = value;
+      range.setAttribute("aria-label", called);
+      range.setAttribute("aria-valuetext", text);
+      name.textContent = called;
+      said.textContent = text;
+    },
+  };
+}
+
+/** One of several, as radio buttons: the arrow keys go through them. `name(value)` is what is written. */
+export function choice(label, values, onChange, name = (value) => value) {
   const group = `${label}-${Math.random()}`; // radio buttons of one name exclude each other over the whole page
   const radios = values.map((value) => input("radio", { name: group, value }));
   radios.forEach((radio) => radio.addEventListener("change", () => onChange(radio.value)));
-  const options = radios.map((radio) => element("label", {}, radio, radio.value));
+  const options = radios.map((radio) => element("label", {}, radio, name(radio.value)));
   return {
     root: element("fieldset", {}, element("legend", {}, label), ...options),
     show(value) {
