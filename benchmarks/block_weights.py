@@ -3,8 +3,8 @@
     python benchmarks/gate_trials.py r2:0 r4:0 r8:0       # trains what is missing, in runs/trials
     python benchmarks/block_weights.py                    # writes senet_edu/assets/excitations/se-blocks.safetensors
 
-The networks are those of `reduction_sweep.py`, which chapter 03 shows; r = 16 is the shipped `se_resnet18-quarter`. z is
-recorded over all test images, which must be there.
+The networks are those of `reduction_sweep.py`, which chapter 03 shows; r = 16 is the shipped `se_resnet18-quarter`.
+z is recorded over all test images, which must be there.
 """
 
 from __future__ import annotations

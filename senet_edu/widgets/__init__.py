@@ -5,7 +5,8 @@ kernel. The modules of its JavaScript lie beside the Python that fills them.
 """
 
 from senet_edu.widgets.block import BlockExplorer
+from senet_edu.widgets.gates import ExcitationExplorer
 from senet_edu.widgets.model_table import ModelTable
 from senet_edu.widgets.reduction import ReductionExplorer, reduction_sliders
 
-__all__ = ["BlockExplorer", "ModelTable", "ReductionExplorer", "reduction_sliders"]
+__all__ = ["BlockExplorer", "ExcitationExplorer", "ModelTable", "ReductionExplorer", "reduction_sliders"]

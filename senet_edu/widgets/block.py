@@ -1,6 +1,6 @@
-"""The explorer of one block (chapter 02): z → hidden → s with the weights of a trained network, moved channel by channel.
+"""The explorer of one block (chapter 02): z → hidden → s with trained weights, moved channel by channel.
 
-Loading and checking of the shipped weights are here too; the arithmetic is in block.mjs.
+Its arithmetic is in block.mjs.
 """
 
 from __future__ import annotations
@@ -106,15 +106,15 @@ def one_block(block: SEBlock, z: Tensor | Mapping[str, Tensor]) -> Blocks:
 class BlockExplorer(Explorer):
     """Choose C and r, move one channel of z, and see hidden units and gates answer.
 
-    The weights are those of networks trained with r = 2, 4, 8 and 16, and a start is the mean z of a class over the test
-    images. All of it travels with the widget, once: it needs no kernel. Readable and settable from Python are
-    `reduction`, `block`, `start`, `channel` (which channel of z the slider holds) and `moved`, the channels that were
-    moved and their z, e.g. ``{"17": 0.5}``; `z` is what they amount to. Another block, r or start puts `moved` back.
+    The weights are those of networks trained with r = 2, 4, 8 and 16, and a start is the mean z of a class over the
+    test images. All of it travels with the widget, once: it needs no kernel. Readable and settable from Python are
+    `reduction`, `block_name`, `start`, `channel` (the one that the slider of z holds) and `moved`: how far each channel
+    was moved from its start, e.g. ``{"17": 0.5}``. `z` is what they amount to.
 
     Args:
         block: an `SEBlock` of your own, in place of the shipped ones.
         z: what it starts from: [C], [N, C], or a name for each of several [C].
-        traits: `reduction`, `block` (with shipped blocks, as `block_name`), `start`, `channel`, `moved`.
+        traits: any of the five above.
 
     Raises:
         ValueError: see `one_block`; or only one of `block` and `z` is given.
@@ -158,18 +158,18 @@ class BlockExplorer(Explorer):
             data=found.packed(),
             **{"reduction": found.reductions[-1], "block_name": first, "start": named, **traits},
         )
-        self.observe(self._put_back, ["reduction", "block_name", "start"])
+        self.observe(self._within, "block_name")
 
     @property
     def z(self) -> Tensor:
         """z as it stands, with what was moved: float32 [C]."""
         z = self.found.tensors[f"r{self.reduction}.{self.block_name}.z"][self.starts.index(self.start)].clone()
-        for channel, value in self.moved.items():
-            z[int(channel)] = value
+        for channel, far in self.moved.items():
+            if int(channel) < len(z):  # another block may have fewer
+                z[int(channel)] += far
         return z
 
-    def _put_back(self, _change: object) -> None:
-        self.moved = {}
+    def _within(self, _change: object) -> None:
         self.channel = min(self.channel, self._channels() - 1)
 
     def _channels(self) -> int:
@@ -190,11 +190,8 @@ class BlockExplorer(Explorer):
 
     @traitlets.validate("moved")
     def _channels_and_numbers(self, proposal: Any) -> Any:
-        known = {str(channel) for channel in range(self._channels())}
-        moved = {str(channel): value for channel, value in proposal["value"].items()}
-        for channel, value in moved.items():
-            if channel not in known or not isinstance(value, int | float) or not math.isfinite(value):
-                raise traitlets.TraitError(
-                    f"moved: channel {channel} to {value!r}; {self._channels()} channels, numbers"
-                )
+        moved = {str(channel): far for channel, far in proposal["value"].items()}
+        for channel, far in moved.items():
+            if not channel.isdecimal() or not isinstance(far, int | float) or not math.isfinite(far):
+                raise traitlets.TraitError(f"moved has channels and numbers, not {channel}: {far!r}")
         return moved
