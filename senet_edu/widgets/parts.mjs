@@ -187,7 +187,7 @@ function path({ name, values, colour, dash = null, step = 1, thin = false }) {
 function band({ name, low, high, colour }) {
   const upper = high.map((value, i) => `${i ? "L" : "M"}${i} ${value}`);
   const lower = low.map((value, i) => `L${i} ${value}`).reverse();
-  return svg("path", { d: `${[...upper, ...lower].join("")}Z`, fill: colour, class: "band", "data-band": name });
+  return svg("path", { d: `${[...upper, ...lower].join("")}Z`, style: `fill: ${colour}`, class: "band", "data-band": name });
 }
 
 /** A table behind a fold, made only while it is open: what the picture shows, for readers who cannot see it. */
