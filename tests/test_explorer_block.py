@@ -115,7 +115,7 @@ def test_mean_z_is_that_of_the_test_images(cifar10_test) -> None:
 
 
 def test_chapter_02_says_what_is_there(explorer: BlockExplorer) -> None:
-    """C = 64, r = 16: the gate of the moved channel is hardly ever the one that moves most; nearly all move a little."""
+    """C = 64, r = 16: the moved channel's gate is hardly ever the one that moves most; nearly all move a little."""
     block, z = block_of(explorer.found.tensors, 16, "SE_4_2"), BlockExplorer().z
     jacobian = torch.autograd.functional.jacobian(lambda one: block.gates(one[None])[0], z)  # [gate, channel of z]
     assert (jacobian.abs().argmax(0) == torch.arange(64)).sum() <= 3

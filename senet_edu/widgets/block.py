@@ -146,7 +146,7 @@ class BlockExplorer(Explorer):
         found = load_blocks() if block is None or z is None else one_block(block, z)
         self.found = found
         first, named = (
-            wanted if wanted in have else have[-1]
+            wanted if wanted in have else have[0]
             for wanted, have in zip(FIRST, (found.blocks, found.starts), strict=True)
         )
         super().__init__(

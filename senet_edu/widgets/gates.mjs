@@ -59,7 +59,7 @@ export function sentence(gates, classes, block, c) {
 
 /** Row by row the colour of every number: `ramp` goes from 0 to 1. */
 export function colour(rows, ramp) {
-  const shade = (value) => ramp[Math.min(Math.max(Math.round(value * (ramp.length - 1)), 0), ramp.length - 1)];
+  const shade = (value) => ramp[Math.min(Math.max(Math.floor(value * ramp.length), 0), ramp.length - 1)];
   return rows.map((row) => Array.from(row, (value) => [...shade(value), 255]));
 }
 

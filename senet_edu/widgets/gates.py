@@ -42,7 +42,7 @@ def packed(gates: GateStatistics, classes: list[int]) -> bytes:
     return b"".join(np.ascontiguousarray(part.numpy(), "<f4").tobytes() for part in parts)
 
 
-def ramp(stops: int = 64) -> list[list[int]]:
+def ramp(stops: int = 256) -> list[list[int]]:
     """The colour map of `figures.gate_map` in red, green and blue (0 to 255), from a gate of 0 to one of 1."""
     import matplotlib
 
