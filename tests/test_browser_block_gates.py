@@ -75,6 +75,7 @@ def table(explorer: Locator, name: str) -> list[list[str]]:
     fold = explorer.locator("details", has=explorer.page.get_by_text(name, exact=True))
     if fold.get_attribute("open") is None:
         keyboard(explorer.page, fold.locator("summary"), "Enter")
+        fold.locator("tr").first.wait_for()
     return fold.locator("tr").evaluate_all("r => r.map(e => [...e.children].map(c => c.innerText))")
 
 
