@@ -38,3 +38,18 @@ def keyboard(page: Page, place: Locator, *keys: str) -> None:
     place.focus()
     for key in keys:
         page.keyboard.press(key)
+
+
+RUN_ALL = """async () => {
+    const app = window.jupyterapp;
+    await app.shell.currentWidget.sessionContext.ready;
+    await app.commands.execute('notebook:clear-all-cell-outputs');
+    await app.commands.execute('notebook:run-all-cells');
+}"""
+
+
+def run_all(page: Page) -> None:
+    """Run all cells of the notebook that JupyterLab has open, once it is there."""
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
+    page.evaluate(RUN_ALL)

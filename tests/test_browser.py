@@ -6,21 +6,14 @@ The numbers on the page are held to the record, the drawn lines to the recorded 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sweeps
-from browser import drawn, keyboard, said, shot
+from browser import drawn, keyboard, run_all, said, shot
 from playwright.sync_api import Locator, Page, expect
 
 from senet_edu.course import run_chapter
@@ -259,66 +252,9 @@ def luminance(colour: str) -> float:
 # With a kernel
 
 
-@pytest.fixture(scope="module")
-def lab(chapter: Path) -> Iterator[str]:
-    """Address of a JupyterLab in the chapter's folder, with settings of its own."""
-    own = {
-        "JUPYTER_CONFIG_DIR": ".config",
-        "JUPYTERLAB_SETTINGS_DIR": ".settings",
-        "JUPYTERLAB_WORKSPACES_DIR": ".workspaces",
-        "JUPYTER_RUNTIME_DIR": ".runtime",
-        "IPYTHONDIR": ".ipython",
-    }
-    news = chapter / ".settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-    news.parent.mkdir(parents=True)
-    news.write_text('{"fetchNews": "false"}', encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with (chapter / "lab.log").open("w") as log:
-        server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"),
-                *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={chapter}"),
-                *("--IdentityProvider.token=t", "--LabApp.extension_manager=readonly"),
-                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-            ],
-            env=os.environ | {name: str(chapter / place) for name, place in own.items()},
-            stdout=log,
-            stderr=log,
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(f"{address}/api/status?token=t", server, chapter / "lab.log")
-        yield address
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(120):
-        try:
-            return urllib.request.urlopen(address, timeout=2).close()
-        except OSError:
-            assert server.poll() is None, log.read_text(encoding="utf-8")
-            time.sleep(0.25)
-    raise AssertionError(f"JupyterLab does not answer: {log.read_text(encoding='utf-8')}")
-
-
-RUN_ALL = """async () => {
-    const app = window.jupyterapp;
-    await app.shell.currentWidget.sessionContext.ready;
-    await app.commands.execute('notebook:clear-all-cell-outputs');
-    await app.commands.execute('notebook:run-all-cells');
-}"""
-
-
 def test_jupyterlab_moves_by_keyboard(open_page, lab: str, sweep: Sweep) -> None:
     page = open_page(f"{lab}/lab/tree/03_explorer.ipynb?reset&token=t", width=1300, height=2000)
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for()
-    page.locator("#jupyterlab-splash").wait_for(state="detached")
-    page.evaluate(RUN_ALL)
+    run_all(page)
     explorer = explorer_on(page)
     slider = explorer.get_by_role("slider", name="reduction ratio r")
     chosen = sweep.first_classes

@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from browser import drawn, keyboard, said, shot
+from browser import drawn, keyboard, run_all, said, shot
 from playwright.sync_api import Locator, Page, expect
 from test_explorer_block import block_of, torch_says
 from test_explorer_gates import made_up
@@ -26,6 +26,7 @@ from senet_edu.widgets.gates import ORDERS
 
 CHAPTER = """\
 # %%
+import ipywidgets
 import torch
 from senet_edu.blocks import SEBlock
 from senet_edu.excitations import Excitations
@@ -34,7 +35,8 @@ torch.manual_seed(0)
 own = SEBlock(24, 4, bias=False)
 
 # %%
-BlockExplorer()
+explorer = BlockExplorer()
+explorer
 
 # %%
 BlockExplorer(own, {"one": torch.linspace(-1, 1, 24), "two": torch.ones(24)})
@@ -44,6 +46,11 @@ ExcitationExplorer("se_resnet18-quarter")
 
 # %%
 ExcitationExplorer(Excitations.load("wide.safetensors"), order="all", spread=True)
+
+# %%
+heard = ipywidgets.Label("nothing yet")
+explorer.observe(lambda change: setattr(heard, "value", f"the kernel has z = {explorer.z[2]:.4f}"), "moved")
+heard
 """
 
 
@@ -316,3 +323,25 @@ def test_redraw_is_quick(open_page, exported: str) -> None:
     print("sliders, ms:", times, "check boxes, ms:", boxes)
     assert max(times) < 100
     assert boxes[len(boxes) // 10] < 100
+
+
+# With a kernel
+
+
+def test_jupyterlab_moves_by_keyboard_and_the_kernel_hears_of_it(open_page, lab: str, recorded: Excitations) -> None:
+    page = open_page(f"{lab}/lab/tree/02_explorers.ipynb?reset&token=t", width=1300, height=4200)
+    run_all(page)
+    block, _ = explorers(page, "block")
+    gates, _ = explorers(page, "gates")
+    keyboard(page, block.get_by_role("slider", name="channel to move"), "ArrowRight", "ArrowRight")
+    keyboard(page, block.get_by_role("slider", name="z of channel 2", exact=True), "PageUp", "PageUp")
+    tensors = BlockExplorer().found.tensors
+    z = assert_computes(block, block_of(tensors, 16, "SE_4_2"), tensors["r16.SE_4_2.z"][6], 2)
+    expect(page.get_by_text(f"the kernel has z = {z[2]:.4f}")).to_be_visible()
+    keyboard(page, gates.get_by_role("radio", name="SE_5_2"), "ArrowUp", "ArrowUp")
+    sampled = figures.sampled_channels(64).tolist()
+    assert_shows(gates, recorded["SE_4_2"], recorded.classes, ["airplane", "cat", "frog", "truck"], sampled)
+    keyboard(page, gates.get_by_role("slider", name="channel"), "Home", "ArrowRight")
+    assert_points_at(gates, recorded["SE_4_2"], recorded.classes, sampled, 1)
+    shot(page, "block-gates-lab")
+    assert page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
