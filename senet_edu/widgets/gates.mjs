@@ -133,7 +133,7 @@ function render({ model, el }) {
   const toBlock = (name) => // a channel that every order shows
     save({ channel: mostSpecific(everything[name].specificity, sampled[blocks.indexOf(name)]), block: name });
 
-  const block = choice("block", blocks, toBlock);
+  const block = choice("stage and block", blocks, toBlock);
   const order = choice("channels", orders, (value) => save({ order: value }));
   const everyone = element("span", { class: "legend" }, element("span", { class: "swatch dashed" }), EVERYONE);
   const chosen = checkboxes(`classes, at most ${colours.length}`, classes, (value) => save({ chosen: value }), everyone);
