@@ -40,14 +40,19 @@ export function movedZ(start, moved) {
   return z;
 }
 
+/** Smallest and largest of many numbers, however many: more than a call could take as arguments. */
+export function extent(values, start = [Infinity, -Infinity]) {
+  return values.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], start);
+}
+
 /** Ends and step of z's slider: half as far again as any start goes, and never so narrow that `z` lies outside. */
 export function limits(rows, z) {
-  const all = rows.flatMap((row) => [...row]);
-  const [least, most] = [Math.min(0, ...all), Math.max(0, ...all)];
+  const [least, most] = extent(rows.flatMap((row) => [...row]), [0, 0]);
+  const [lowest, highest] = extent([...z]);
   const margin = (most - least) / 2 || 1;
   const step = Number(((most - least + 2 * margin) / 100).toPrecision(1));
-  const low = Math.floor(Math.min(least - margin, ...z) / step) * step;
-  return { low, high: Math.ceil(Math.max(most + margin, ...z) / step) * step, step };
+  const low = Math.floor(Math.min(least - margin, lowest) / step) * step;
+  return { low, high: Math.ceil(Math.max(most + margin, highest) / step) * step, step };
 }
 
 /** Index of the largest |value|. */
@@ -94,9 +99,10 @@ export function sentence({ c, first, z, before, now, most, off, moves }, reducti
   return moves ? `${all}, most of all gate ${most}, from ${gate(before.s[most])} to ${gate(now.s[most])}.` : `${all}.`;
 }
 
-/** A bar a value, from 0; the part between start and now is coloured, a value at or below `off` is hollow. */
+/** A bar a value, from 0; the part between start and now is coloured, what `hollow` says of is only outlined. */
 function bars(kind, across = false) {
-  const shapes = Object.fromEntries(["level", "hollow", "up", "down", "axis"].map((name) => [name, svg("path", { class: name })]));
+  const kinds = ["level", "hollow", "up", "down", "axis"];
+  const shapes = Object.fromEntries(kinds.map((name) => [name, svg("path", { class: name })]));
   const turn = svg("g", { transform: across ? "matrix(0 1 1 0 0 0)" : "matrix(1 0 0 -1 0 0)" }, ...Object.values(shapes));
   const picture = svg("svg", { role: "img", preserveAspectRatio: "none", class: `bars ${kind}` }, turn);
   const bar = (i, from, to) => `M${i + 0.1} ${from}V${to}H${i + 0.9}V${from}Z`;
@@ -121,12 +127,13 @@ function bars(kind, across = false) {
 
 /** Colours of weights: orange above zero, blue below, paler the smaller. */
 function weightColours(rows) {
-  const most = Math.max(...rows.flatMap((row) => [...row].map(Math.abs))) || 1;
+  const most = Math.max(...extent(rows.flatMap((row) => [...row])).map(Math.abs)) || 1;
   return rows.map((row) => Array.from(row, (w) => [...(w > 0 ? [213, 94, 0] : [0, 114, 178]), 255 * Math.abs(w) / most]));
 }
 
 function extremes(values) {
-  return `from ${gate(Math.min(...values))} to ${gate(Math.max(...values))}`;
+  const [least, most] = extent([...values]);
+  return `from ${gate(least)} to ${gate(most)}`;
 }
 
 function axis(label) {
@@ -135,6 +142,16 @@ function axis(label) {
     root: element("div", { class: "y", "aria-hidden": "true" }, ...ticks, element("span", { class: "name" }, label)),
     show: ({ low, high }) => [high, low].forEach((end, i) => (ticks[i].textContent = Number(end.toPrecision(2)))),
   };
+}
+
+/** Calls `onHeight` with where a pressed mouse is, from 0 at the top of a picture to 1. A finger scrolls the page instead. */
+function draggable(picture, onHeight) {
+  picture.addEventListener("pointerdown", (event) => event.pointerType === "mouse" && picture.setPointerCapture(event.pointerId));
+  picture.addEventListener("pointermove", (event) => {
+    if (event.buttons !== 1 || event.pointerType !== "mouse") return;
+    const box = picture.getBoundingClientRect();
+    onHeight(Math.min(Math.max((event.clientY - box.top) / box.height, 0), 1));
+  });
 }
 
 /** z above W₁ above W₂ᵀ above s: a column a channel in all four, and a row a hidden unit beside the two matrices. */
@@ -149,16 +166,10 @@ function flow(onChannel, onValue) {
   const key = (kind, text) => element("span", { class: "legend" }, element("span", { class: `swatch ${kind}` }), text);
   let [channels, span] = [1, { low: 0, high: 1 }];
 
-  const drag = (event) => {
-    const box = z.root.getBoundingClientRect();
-    const share = Math.min(Math.max((event.clientY - box.top) / box.height, 0), 1);
-    onValue(span.high - share * (span.high - span.low));
-  };
   for (const { root } of [z, s, w1, w2]) {
     root.addEventListener("pointerdown", (event) => onChannel(columnUnder(event, channels)));
   }
-  z.root.addEventListener("pointerdown", (event) => event.pointerType === "mouse" && z.root.setPointerCapture(event.pointerId));
-  z.root.addEventListener("pointermove", (event) => event.buttons === 1 && event.pointerType === "mouse" && drag(event));
+  draggable(z.root, (share) => onValue(span.high - share * (span.high - span.low)));
 
   const root = element("div", { class: "flow" },
     zAxis.root, z.root, note("z, one bar a channel. Take a bar with the mouse, or use the sliders."),
@@ -184,9 +195,9 @@ function flow(onChannel, onValue) {
       const { c, first, z: zNow, before, now, off } = state;
       span = limit;
       const ends = [limit.low, limit.high].map((value) => excite(block, Object.assign(zNow.slice(), { [c]: value })).a);
-      const reach = [...ends.flat(), ...before.a, 0];
+      const [low, high] = extent([...ends.flat(), ...before.a], [0, 0]);
       z.show(first, zNow, limit, `z of ${zNow.length} channels, ${extremes(zNow)}; channel ${c} at ${gate(zNow[c])}.`);
-      hidden.show(before.a, now.a, { low: Math.min(...reach), high: Math.max(...reach) },
+      hidden.show(before.a, now.a, { low, high },
         `W₁z + b₁ of ${now.a.length} hidden units, ${extremes(now.a)}; off: ${off.length ? off.join(", ") : "none"}.`,
         (value) => value <= 0);
       s.show(before.s, now.s, { low: 0, high: 1 }, `Gates of ${now.s.length} channels, ${extremes(now.s)}.`);

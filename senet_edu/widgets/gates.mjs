@@ -28,7 +28,9 @@ export function mostSpecific(specificity, some) {
 /** Where among the shown channels a channel stands, or the one nearest to it by number. */
 export function placeOf(channel, shown) {
   const exact = shown.indexOf(channel);
-  return exact >= 0 ? exact : shown.reduce((best, c, i) => (Math.abs(c - channel) < Math.abs(shown[best] - channel) ? i : best), 0);
+  if (exact >= 0) return exact;
+  const away = shown.map((c) => Math.abs(c - channel));
+  return away.indexOf(Math.min(...away));
 }
 
 /** "0.5123 ± 0.0456": the mean over a class's images, and one standard deviation. */
@@ -43,7 +45,8 @@ export function facts(gates, classes, c) {
   const rank = 1 + gates.specificity.filter((value) => value > gates.specificity[c]).length;
   const average = gates.specificity.reduce((sum, value) => sum + value, 0) / gates.specificity.length;
   return [
-    ["class specificity", gate(gates.specificity[c]), `number ${rank} of ${gates.all.length} channels; mean of this block ${gate(average)}`],
+    ["class specificity", gate(gates.specificity[c]),
+      `number ${rank} of ${gates.all.length} channels; mean of this block ${gate(average)}`],
     ["mean over all images", gate(gates.all[c]), ""],
     ["widest open", classes[high], written(gates, high, c)],
     ["least open", classes[low], written(gates, low, c)],

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { compute, excite, facts, furthest, limits, movedZ, sentence, slopes, unpack } from "../../senet_edu/widgets/block.mjs";
+import { compute, excite, extent, facts, furthest, limits, movedZ, sentence, slopes, unpack } from "../../senet_edu/widgets/block.mjs";
 import { floats } from "../../senet_edu/widgets/numbers.mjs";
 
 // two channels, two hidden units: the first sees z₀, the second −z₁
@@ -66,6 +66,12 @@ test("the slider's ends hold every start with room, and wherever z is", () => {
   assert.ok(low < 0 && high >= 9 && step > 0);
   const flat = limits([[0, 0]], [0, 0]);
   assert.ok(flat.low < 0 && flat.high > 0 && flat.step > 0);
+});
+
+test("extent of more numbers than a call takes", () => {
+  const many = Float32Array.from({ length: 2048 * 128 }, (_, i) => (i % 7) - 3);
+  assert.deepEqual(extent([...many]), [-3, 3]);
+  assert.deepEqual(extent([2, 5], [0, 0]), [0, 5]);
 });
 
 test("furthest from zero, either way", () => {
