@@ -149,6 +149,7 @@ function render({ model, el }) {
   const status = element("p", { role: "status" });
   const table = tableTwin("Means and standard deviations as a table");
 
+  let mapped = ""; // what the map shows: it has all classes always
   let shown = []; // channels from left to right
   let slots = colours.map(() => null);
   let colourOf = {};
@@ -182,8 +183,11 @@ function render({ model, el }) {
     spread.show(model.get("spread"));
     const each = drawn.map(({ name, values }) => `${name} from ${gate(Math.min(...values))} to ${gate(Math.max(...values))}`);
     lines.show(drawn, `Mean gate in ${which}, ${way}. ${each.join("; ")}.`, places);
-    const rows = gates.mean.map((row) => shown.map((c) => row[c]));
-    map.show(rows, `Mean gate of ${classes.length} classes in ${which}, ${way}: as colours what the table below says.`);
+    if (mapped !== which + way) {
+      const rows = gates.mean.map((row) => shown.map((c) => row[c]));
+      map.show(rows, `Mean gate of ${classes.length} classes in ${which}, ${way}: as colours what the table below says.`);
+      mapped = which + way;
+    }
     table.show(() => ({
       head: ["channel", "class specificity", ...classes, EVERYONE],
       rows: shown.map((c) =>
