@@ -116,6 +116,23 @@ figures.show(
     ),
 )
 
+# %% [markdown] slideshow={"slide_type": "slide"}
+# The three figures in one, to be moved: choose a block, switch classes on and off, and point at a channel (or go through them with the arrow keys) to see its ten classes by themselves, mean and one standard deviation.
+
+# %% tags=["nbval-ignore-output"]
+from senet_edu import widgets
+
+widgets.ExcitationExplorer(NAME)
+
+# %% [markdown]
+# > **Try it:** sort the channels of SE_5_2 by specificity and go through the first few, from the left. Which classes does each of them part from which? Then do the same in SE_2_2.
+#
+# <details><summary>What we found</summary>
+#
+# The most class-specific channels of SE_5_2 all have the animals on one side and the vehicles on the other: they ask one question again and again, some the other way round. In SE_2_2 no channel parts the two, and in every channel the bands of all ten classes overlap.
+#
+# </details>
+
 # %% [markdown]
 # How far open are gates at all? All gates of a block, over all images and channels, in one histogram.
 #

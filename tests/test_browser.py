@@ -5,36 +5,20 @@ The numbers on the page are held to the record, the drawn lines to the recorded 
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import threading
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import nbformat
 import numpy as np
 import pytest
 import sweeps
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from browser import drawn, keyboard, run_all, said, shot
+from playwright.sync_api import Locator, Page, expect
 
 from senet_edu.course import run_chapter
 from senet_edu.widgets import ReductionExplorer
 from senet_edu.widgets.reduction import Sweep, load_sweep
-
-ROOT = Path(__file__).resolve().parents[1]
-STATIC = ROOT / "book" / "_static" / "widgets"
-SHOTS = os.environ.get("SENET_EDU_SHOTS")  # a folder for pictures of the pages, for people to look at
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 
 CHAPTER = """\
 # %%
@@ -79,41 +63,6 @@ def sweep(chapter: Path) -> Sweep:
     )
 
 
-@pytest.fixture(scope="module")
-def browser(chapter: Path) -> Iterator[Browser]:
-    """Debian's Chromium. The chapter ran before: while a browser is open, this process can run no other loop."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no Chromium is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens pages, and when the test is over holds against them what they asked of other hosts, and their errors."""
-    wrong: list[str] = []
-    contexts = []
-
-    def open_at(address: str, width: int = 1000, height: int = 1200) -> Page:
-        contexts.append(context := browser.new_context(viewport={"width": width, "height": height}))
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        outside = re.compile(r"^\w+://(?!127\.0\.0\.1)")
-        page.route(outside, lambda route: (wrong.append(f"asked {route.request.url}"), route.abort()))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(address)
-        return page
-
-    yield open_at
-    for context in contexts:
-        context.close()
-    assert wrong == []
-
-
 def explorer_on(page: Page) -> Locator:
     """The explorer, once it is drawn."""
     explorer = page.locator(".senet-explorer")
@@ -121,27 +70,7 @@ def explorer_on(page: Page) -> Locator:
     return explorer
 
 
-def shot(page: Page, name: str) -> None:
-    if SHOTS:
-        page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
-
-
 # What the page says
-
-
-def said(explorer: Locator) -> dict[str, str]:
-    """The explorer's list: term to value, without its note."""
-    return dict(
-        explorer.locator("dl > div").evaluate_all(
-            "d => d.map(e => [e.children[0].innerText, e.querySelector('b').innerText])"
-        )
-    )
-
-
-def drawn(explorer: Locator) -> dict[str, np.ndarray]:
-    """The lines' data: name to the y of every point."""
-    paths = explorer.locator(".plot path").evaluate_all("p => p.map(e => [e.dataset.name, e.getAttribute('d')])")
-    return {name: np.array([float(point.split()[1]) for point in re.split("[ML]", d)[1:]]) for name, d in paths}
 
 
 def assert_shows(explorer: Locator, sweep: Sweep, reduction: int, block: str, chosen: tuple[str, ...]) -> None:
@@ -163,42 +92,7 @@ def assert_shows(explorer: Locator, sweep: Sweep, reduction: int, block: str, ch
     assert np.allclose(lines["all classes"], gates.mean(0), rtol=0, atol=1e-12)
 
 
-def keyboard(page: Page, place: Locator, *keys: str) -> None:
-    place.focus()
-    for key in keys:
-        page.keyboard.press(key)
-
-
 # Without a kernel
-
-
-@pytest.fixture(scope="module")
-def exported(chapter: Path) -> Iterator[str]:
-    """Address of the notebook's pages without a kernel, light and dark, served with the files that they load."""
-    from nbconvert import HTMLExporter
-
-    if not (STATIC / "embed-amd.js").exists():
-        pytest.skip("npm's files for pages without a kernel are not there")
-    site = chapter / "site"
-    shutil.copytree(STATIC, site / "widgets")
-    notebook = nbformat.read(chapter / "03_explorer.ipynb", as_version=4)
-    for theme in ("light", "dark"):
-        exporter = HTMLExporter(
-            theme=theme,
-            require_js_url="widgets/require.js",
-            widget_renderer_url="widgets/embed-amd.js",
-            mathjax_url="widgets/paths.js",  # a page without formulas; and this is the place for one script more
-        )
-        page, _ = exporter.from_notebook_node(notebook)
-        (site / f"{theme}.html").write_text(page, encoding="utf-8")
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None: ...
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
 
 
 def test_page_without_a_kernel_moves_by_keyboard(open_page, exported: str, sweep: Sweep) -> None:
@@ -358,66 +252,9 @@ def luminance(colour: str) -> float:
 # With a kernel
 
 
-@pytest.fixture(scope="module")
-def lab(chapter: Path) -> Iterator[str]:
-    """Address of a JupyterLab in the chapter's folder, with settings of its own."""
-    own = {
-        "JUPYTER_CONFIG_DIR": ".config",
-        "JUPYTERLAB_SETTINGS_DIR": ".settings",
-        "JUPYTERLAB_WORKSPACES_DIR": ".workspaces",
-        "JUPYTER_RUNTIME_DIR": ".runtime",
-        "IPYTHONDIR": ".ipython",
-    }
-    news = chapter / ".settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-    news.parent.mkdir(parents=True)
-    news.write_text('{"fetchNews": "false"}', encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with (chapter / "lab.log").open("w") as log:
-        server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"),
-                *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={chapter}"),
-                *("--IdentityProvider.token=t", "--LabApp.extension_manager=readonly"),
-                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-            ],
-            env=os.environ | {name: str(chapter / place) for name, place in own.items()},
-            stdout=log,
-            stderr=log,
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(f"{address}/api/status?token=t", server, chapter / "lab.log")
-        yield address
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(120):
-        try:
-            return urllib.request.urlopen(address, timeout=2).close()
-        except OSError:
-            assert server.poll() is None, log.read_text(encoding="utf-8")
-            time.sleep(0.25)
-    raise AssertionError(f"JupyterLab does not answer: {log.read_text(encoding='utf-8')}")
-
-
-RUN_ALL = """async () => {
-    const app = window.jupyterapp;
-    await app.shell.currentWidget.sessionContext.ready;
-    await app.commands.execute('notebook:clear-all-cell-outputs');
-    await app.commands.execute('notebook:run-all-cells');
-}"""
-
-
 def test_jupyterlab_moves_by_keyboard(open_page, lab: str, sweep: Sweep) -> None:
     page = open_page(f"{lab}/lab/tree/03_explorer.ipynb?reset&token=t", width=1300, height=2000)
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for()
-    page.locator("#jupyterlab-splash").wait_for(state="detached")
-    page.evaluate(RUN_ALL)
+    run_all(page)
     explorer = explorer_on(page)
     slider = explorer.get_by_role("slider", name="reduction ratio r")
     chosen = sweep.first_classes

@@ -4,7 +4,9 @@ An explorer carries its data and computes in the page, so it answers in JupyterL
 kernel. The modules of its JavaScript lie beside the Python that fills them.
 """
 
+from senet_edu.widgets.block import BlockExplorer
+from senet_edu.widgets.gates import ExcitationExplorer
 from senet_edu.widgets.model_table import ModelTable
 from senet_edu.widgets.reduction import ReductionExplorer, reduction_sliders
 
-__all__ = ["ModelTable", "ReductionExplorer", "reduction_sliders"]
+__all__ = ["BlockExplorer", "ExcitationExplorer", "ModelTable", "ReductionExplorer", "reduction_sliders"]

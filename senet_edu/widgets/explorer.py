@@ -6,6 +6,7 @@ import re
 from importlib.resources import files
 
 import anywidget
+import traitlets
 
 FOLDER = files("senet_edu") / "widgets"
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+\.mjs)";\n', re.MULTILINE)
@@ -33,6 +34,15 @@ def module(name: str) -> str:
 
     gather(name)
     return re.sub(r"^export (?!default)", "", "\n".join(texts.values()), flags=re.MULTILINE)
+
+
+def some_of(chosen: list[str], known: list[str], most: int) -> list[str]:
+    """`chosen`, or a TraitError if it has a class that is not known, one twice, or more than `most`."""
+    if unknown := [name for name in chosen if name not in known]:
+        raise traitlets.TraitError(f"no class {unknown}; there are {known}")
+    if len(set(chosen)) < len(chosen) or len(chosen) > most:
+        raise traitlets.TraitError(f"choose at most {most} classes, each once, not {chosen}")
+    return chosen
 
 
 class Explorer(anywidget.AnyWidget):

@@ -42,12 +42,32 @@ export function slider(label, values, name, onChange) {
   };
 }
 
-/** One of several, as radio buttons: the arrow keys go through them. */
-export function choice(label, values, onChange) {
+/** A slider over a range of numbers. `onInput` gets a number; what is read out for it comes back through `show`. */
+export function dial(label, onInput) {
+  const range = input("range");
+  const name = element("span");
+  const said = element("span", { class: "said", "aria-hidden": "true" });
+  range.addEventListener("input", () => onInput(Number(range.value)));
+  return {
+    root: element("label", { class: "slider dial" }, name, range, said),
+    /** `text` is written and read out; `called` is a label that changes. */
+    show({ min, max, step, value, text, called = label }) {
+      Object.assign(range, { min, max, step });
+      range.value = value;
+      range.setAttribute("aria-label", called);
+      range.setAttribute("aria-valuetext", text);
+      name.textContent = called;
+      said.textContent = text;
+    },
+  };
+}
+
+/** One of several, as radio buttons: the arrow keys go through them. `name(value)` is what is written. */
+export function choice(label, values, onChange, name = (value) => value) {
   const group = `${label}-${Math.random()}`; // radio buttons of one name exclude each other over the whole page
   const radios = values.map((value) => input("radio", { name: group, value }));
   radios.forEach((radio) => radio.addEventListener("change", () => onChange(radio.value)));
-  const options = radios.map((radio) => element("label", {}, radio, radio.value));
+  const options = radios.map((radio) => element("label", {}, radio, name(radio.value)));
   return {
     root: element("fieldset", {}, element("legend", {}, label), ...options),
     show(value) {
@@ -76,25 +96,82 @@ export function checkboxes(label, values, onChange, ...more) {
   };
 }
 
-/** A plot of lines with y from 0 to 1. A path's coordinates are the data: x is the index, y the value. */
-export function plot(xlabel, ylabel) {
+/** One thing to be switched on and off. */
+export function toggle(label, onChange) {
+  const box = input("checkbox");
+  box.addEventListener("change", () => onChange(box.checked));
+  return {
+    root: element("fieldset", {}, element("label", {}, box, label)),
+    show(on) {
+      box.checked = on;
+    },
+  };
+}
+
+/** What is known of something, as a list of terms. */
+export function factList() {
+  const list = element("dl");
+  return {
+    root: list,
+    /** `facts`: [[term, value, note]]. */
+    show(facts) {
+      list.replaceChildren(...facts.map(([term, value, note]) =>
+        element("div", {}, element("dt", {}, term), element("dd", {}, element("b", {}, value), ` ${note}`))));
+    },
+  };
+}
+
+/** A picture with a pixel a number, as wide and high as its place. */
+export function heat() {
+  const canvas = element("canvas", { role: "img" });
+  return {
+    root: element("div", { class: "heat" }, canvas),
+    /** `colours`: rows of [red, green, blue, opacity], each 0 to 255. */
+    show(colours, description) {
+      Object.assign(canvas, { width: colours[0].length, height: colours.length });
+      const pixels = Uint8ClampedArray.from(colours.flat(2));
+      canvas.getContext("2d").putImageData(new ImageData(pixels, canvas.width, canvas.height), 0, 0);
+      canvas.setAttribute("aria-label", description);
+    },
+  };
+}
+
+/** In which of `count` columns of its place a pointer is. */
+export function columnUnder(event, count) {
+  const box = event.currentTarget.getBoundingClientRect();
+  return Math.min(Math.max(Math.floor((count * (event.clientX - box.left)) / box.width), 0), count - 1);
+}
+
+/** A plot of lines with y from 0 to 1. A path's coordinates are the data: x is the index, y the value.
+ *
+ * @param margin free place left of the first point and right of the last, in steps of x
+ */
+export function plot(xlabel, ylabel, margin = 0) {
   const lines = svg("g");
-  const flip = svg("g", { transform: "matrix(1 0 0 -1 0 1)" }, lines); // y goes up
+  const pointed = svg("path", { class: "pointed" });
+  const flip = svg("g", { transform: "matrix(1 0 0 -1 0 1)" }, pointed, lines); // y goes up
   const picture = svg("svg", { role: "img", preserveAspectRatio: "none" }, flip);
-  const last = element("span");
+  const [first, middle, last] = [element("span"), element("span"), element("span")];
   const y = element("div", { class: "y", "aria-hidden": "true" });
   y.append(...["1", "0.5", "0"].map((tick) => element("span", {}, tick)), element("span", { class: "name" }, ylabel));
   const x = element("div", { class: "x", "aria-hidden": "true" });
-  x.append(element("span", {}, "0"), element("span", {}, xlabel), last);
+  x.append(first, middle, last);
   return {
     root: element("div", { class: "plot" }, y, picture, x),
-    /** `drawn`: [{name, values, colour, dash}], `description`: what a reader who cannot see it should know. */
-    show(drawn, description) {
+    picture,
+    /** Marks one place on x. */
+    mark(place) {
+      pointed.setAttribute("d", `M${place} 0V1`);
+    },
+    /** `drawn`: [{name, values, colour, dash}], with edges `low` and `high` of a band if there is one; `description`:
+     * what a reader who cannot see it should know; `ends`: what stands below the first point, the axis and the last. */
+    show(drawn, description, ends = {}) {
       const end = drawn[0].values.length - 1;
-      picture.setAttribute("viewBox", `0 0 ${end} 1`);
+      picture.setAttribute("viewBox", `${-margin} 0 ${end + 2 * margin} 1`);
       picture.setAttribute("aria-label", description);
-      last.textContent = `${end}`;
+      [first.textContent, middle.textContent, last.textContent] = [ends.first ?? "0", ends.label ?? xlabel, ends.last ?? `${end}`];
       lines.replaceChildren(
+        ...drawn.filter(({ low }) => low).map(band),
         path({ values: [0.5, 0.5], colour: "currentColor", dash: "2 4", name: "0.5", step: end, thin: true }),
         ...drawn.map(path),
       );
@@ -105,6 +182,12 @@ export function plot(xlabel, ylabel) {
 function path({ name, values, colour, dash = null, step = 1, thin = false }) {
   const d = Array.from(values, (value, i) => `${i ? "L" : "M"}${i * step} ${value}`).join("");
   return svg("path", { d, stroke: colour, "stroke-dasharray": dash, "data-name": name, class: thin ? "thin" : null });
+}
+
+function band({ name, low, high, colour }) {
+  const upper = high.map((value, i) => `${i ? "L" : "M"}${i} ${value}`);
+  const lower = low.map((value, i) => `L${i} ${value}`).reverse();
+  return svg("path", { d: `${[...upper, ...lower].join("")}Z`, style: `fill: ${colour}`, class: "band", "data-band": name });
 }
 
 /** A table behind a fold, made only while it is open: what the picture shows, for readers who cannot see it. */

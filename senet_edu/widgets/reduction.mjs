@@ -1,7 +1,7 @@
 // The explorer of the reduction ratio r: hidden width, weights added and gates of networks trained with r = 2, 4, 8, 16.
 
 import { assign, gate, mean, meanOverClasses, percent, reader, whole } from "./numbers.mjs";
-import { checkboxes, choice, element, plot, slider, svg, tableTwin } from "./parts.mjs";
+import { checkboxes, choice, element, factList, plot, slider, svg, tableTwin } from "./parts.mjs";
 
 const ALL = "all classes";
 
@@ -80,7 +80,7 @@ function render({ model, el }) {
   const chosen = checkboxes(`classes, at most ${colours.length}`, classes, set("chosen"), everyone);
   const lines = plot("channel", "mean gate");
   const sizes = matrices(Math.max(...channels));
-  const list = element("dl");
+  const list = factList();
   const status = element("p", { role: "status" });
   const table = tableTwin("Mean gates as a table");
 
@@ -100,8 +100,7 @@ function render({ model, el }) {
     lines.show(drawn, describe(drawn, name, r));
     sizes.show(width, row.hidden[name]);
     status.textContent = sentence(row, name, width);
-    list.replaceChildren(...facts(row, numbers.plain, name, width).map(([term, value, note]) =>
-      element("div", {}, element("dt", {}, term), element("dd", {}, element("b", {}, value), ` ${note}`))));
+    list.show(facts(row, numbers.plain, name, width));
     table.show(() => ({
       head: ["channel", ...drawn.map((line) => line.name)],
       rows: Array.from({ length: width }, (_, c) => [`${c}`, ...drawn.map((line) => gate(line.values[c]))]),
@@ -109,7 +108,7 @@ function render({ model, el }) {
   };
 
   const caption = element("p", { class: "caption" }, "W₁ and W₂ of this block to scale: an area is a number of weights");
-  const beside = element("div", { class: "beside" }, list, element("div", {}, sizes.root, caption));
+  const beside = element("div", { class: "beside" }, list.root, element("div", {}, sizes.root, caption));
   el.append(element("section", { class: "senet-explorer", "aria-label": "Explorer of the reduction ratio r" },
     reduction.root, block.root, lines.root, chosen.root, status, beside, table.root));
   const moved = ["reduction", "block", "chosen"].map((name) => `change:${name}`);

@@ -13,7 +13,7 @@ import numpy as np
 import traitlets
 
 from senet_edu import figures, results
-from senet_edu.widgets.explorer import Explorer, module
+from senet_edu.widgets.explorer import Explorer, module, some_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -182,12 +182,7 @@ class ReductionExplorer(Explorer):
 
     @traitlets.validate("chosen")
     def _some_of_them(self, proposal: Any) -> Any:
-        chosen = proposal["value"]
-        if unknown := [name for name in chosen if name not in self.classes]:
-            raise traitlets.TraitError(f"no class {unknown}; there are {self.classes}")
-        if len(set(chosen)) < len(chosen) or len(chosen) > len(self.colours):
-            raise traitlets.TraitError(f"choose at most {len(self.colours)} classes, each once, not {chosen}")
-        return chosen
+        return some_of(proposal["value"], self.classes, len(self.colours))
 
 
 def reduction_sliders(record: Mapping[str, Any] | None = None, gates: str | Path | None = None) -> ipywidgets.VBox:
