@@ -128,8 +128,8 @@ def model_card(name: str) -> str:
 - **Network:** {settings_in_words(model)}
 - **Weights:** float16 safetensors, SHA-256 `{record["weights_sha256"]}`
 - **Trained and scored on:** {record["data"]}
-- **Accuracy on the {count:,} test images:** {record["accuracy"]:.2%} single view, {record["accuracy_flipped"]:.2%} with \
-{image}. By class: {", ".join(f"{k} {a:.1%}" for k, a in per_class)}.
+- **Accuracy on the {count:,} test images:** {record["accuracy"]:.2%} single view, {record["accuracy_flipped"]:.2%} \
+with {image}. By class: {", ".join(f"{k} {a:.1%}" for k, a in per_class)}.
 - **Recipe:** {settings_in_words(recipe)}; SGD with Nesterov momentum. Seed {record["seed"]}.
 - **Hardware:** {machine["processor"]}, accelerator: {machine["accelerator"]}; {record["device"]}, precision \
 {record["precision"]}, {record["processes"]} process(es), {record["seconds"] / 60:.0f} minutes; torch {machine["torch"]}
