@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,3 +62,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as `make site` builds it, somewhere else; a warning is an error."""
+    root = Path(__file__).resolve().parents[1]
+    folder = tmp_path_factory.mktemp("site")
+    recipe = (root / "Makefile").read_text(encoding="utf-8").partition("jupyter-book build . ")[2].partition("\n")[0]
+    options = recipe.replace("--path-output .", f"--path-output {folder}").split()
+    book = shutil.which("jupyter-book", path=Path(sys.executable).parent)
+    done = subprocess.run([book, "build", ".", *options], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stdout + done.stderr
+    return folder / "_build" / "html"

@@ -5,8 +5,6 @@ The numbers on the page are held to the record, the drawn lines to the recorded 
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import os
 import re
@@ -14,18 +12,17 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import numpy as np
 import pytest
 import sweeps
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from browser import chromium, keyboard, pages, served, shot
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from senet_edu.course import run_chapter
 from senet_edu.widgets import ReductionExplorer
@@ -33,8 +30,6 @@ from senet_edu.widgets.reduction import Sweep, load_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 STATIC = ROOT / "book" / "_static" / "widgets"
-SHOTS = os.environ.get("SENET_EDU_SHOTS")  # a folder for pictures of the pages, for people to look at
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 
 CHAPTER = """\
 # %%
@@ -81,37 +76,15 @@ def sweep(chapter: Path) -> Sweep:
 
 @pytest.fixture(scope="module")
 def browser(chapter: Path) -> Iterator[Browser]:
-    """Debian's Chromium. The chapter ran before: while a browser is open, this process can run no other loop."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no Chromium is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+    """The chapter ran before: while a browser is open, this process can run no other loop."""
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens pages, and when the test is over holds against them what they asked of other hosts, and their errors."""
-    wrong: list[str] = []
-    contexts = []
-
-    def open_at(address: str, width: int = 1000, height: int = 1200) -> Page:
-        contexts.append(context := browser.new_context(viewport={"width": width, "height": height}))
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        outside = re.compile(r"^\w+://(?!127\.0\.0\.1)")
-        page.route(outside, lambda route: (wrong.append(f"asked {route.request.url}"), route.abort()))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(address)
-        return page
-
-    yield open_at
-    for context in contexts:
-        context.close()
-    assert wrong == []
+    with pages(browser) as open_at:
+        yield open_at
 
 
 def explorer_on(page: Page) -> Locator:
@@ -119,11 +92,6 @@ def explorer_on(page: Page) -> Locator:
     explorer = page.locator(".senet-explorer")
     expect(explorer.get_by_role("status")).to_contain_text("r = ", timeout=30_000)
     return explorer
-
-
-def shot(page: Page, name: str) -> None:
-    if SHOTS:
-        page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
 
 
 # What the page says
@@ -163,12 +131,6 @@ def assert_shows(explorer: Locator, sweep: Sweep, reduction: int, block: str, ch
     assert np.allclose(lines["all classes"], gates.mean(0), rtol=0, atol=1e-12)
 
 
-def keyboard(page: Page, place: Locator, *keys: str) -> None:
-    place.focus()
-    for key in keys:
-        page.keyboard.press(key)
-
-
 # Without a kernel
 
 
@@ -192,13 +154,8 @@ def exported(chapter: Path) -> Iterator[str]:
         page, _ = exporter.from_notebook_node(notebook)
         (site / f"{theme}.html").write_text(page, encoding="utf-8")
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None: ...
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with served(site) as address:
+        yield address
 
 
 def test_page_without_a_kernel_moves_by_keyboard(open_page, exported: str, sweep: Sweep) -> None:
