@@ -6,7 +6,12 @@ addEventListener("DOMContentLoaded", () => {
     }
     // Two buttons of the theme are called by other words than they show, which misleads those who speak to a browser.
     document.querySelectorAll(".search-button-field").forEach((button) => button.removeAttribute("aria-label"));
-    document.querySelectorAll(".theme-switch-button .theme-switch").forEach((icon) => icon.removeAttribute("title"));
+    for (const icon of document.querySelectorAll(".theme-switch-button .theme-switch")) {
+        icon.removeAttribute("title"); // before its font's script made a drawing of it, and after
+        icon.removeAttribute("aria-labelledby");
+        icon.setAttribute("aria-hidden", "true");
+        icon.querySelector("title")?.remove();
+    }
     // The manager's sliders have no name that a screen reader could say: they get that of the label beside them.
     const name = () => {
         for (const handle of document.querySelectorAll(".widget-slider .noUi-handle:not([aria-label])")) {
