@@ -77,7 +77,7 @@ def runs_over(page: Page) -> list[str]:
     }""")
 
 
-SCROLLED_BY_KEY = """() => [...document.querySelectorAll("main pre")]
+SCROLLED_BY_KEY = """() => [...document.querySelectorAll("main :is(pre, .output, .pst-scrollable-table-container)")]
     .every((e) => e.scrollWidth <= e.clientWidth || e.tabIndex === 0)"""
 
 
