@@ -125,6 +125,8 @@ def test_links_in_the_readme_resolve() -> None:
         assert link.removesuffix(".git") == PROJECT["urls"]["Repository"]
 
 
-@pytest.mark.parametrize("path", ["LICENSE", "CITATION.cff", "environment.yml", ".github/workflows/ci.yml", "senet_edu/py.typed"])
+@pytest.mark.parametrize(
+    "path", ["LICENSE", "CITATION.cff", "environment.yml", ".github/workflows/ci.yml", "senet_edu/py.typed"]
+)
 def test_the_house_has(path: str) -> None:
     assert (ROOT / path).exists()
