@@ -1,22 +1,33 @@
-# On a fresh machine: `make course` runs the course, `make test` runs the tests, `make lab` opens JupyterLab.
+# On a fresh machine: `make course` runs the course, `make test` runs the tests, `make lab` opens JupyterLab, `make site`
+# builds the site.
 # All of it happens in .venv, made with $(PYTHON), which may be any Python from 3.11 on.
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
+# What pages without a kernel load comes through npm, once; without npm there is a network to take it from.
+FETCH = $(PY) book/fetch.py || echo "Going on without: formulas and widgets of the site will need a network"
 
-.PHONY: course test lab lint format notebooks clean
+.PHONY: course site test lab lint format notebooks clean
 
 course: $(VENV)/.ready
 	$(PY) -m senet_edu course
+	@$(MAKE) --no-print-directory site
+	@echo "To try things: make lab"
+
+# From the committed notebooks. All pages each time, since only pages that are written can have their warnings seen.
+site: $(VENV)/.ready
+	@$(FETCH)
+	$(VENV)/bin/jupyter-book build . --config book/_config.yml --toc book/_toc.yml --path-output . --all -W -n --keep-going -q
+	@echo "To read the course: open _build/html/index.html"
 
 lab: $(VENV)/.ready
 	$(PY) -m jupyterlab notebooks/00_start.ipynb
 
-# Tests of pages without a kernel need files that npm fetches; without npm they are skipped, and say so.
+# Tests of pages without a kernel need what npm fetches; without it they are skipped, and say so.
 test: $(VENV)/.ready-test lint
-	@$(PY) book/fetch.py || echo "Going on without: the tests of pages without a kernel will be skipped"
+	@$(FETCH)
 	SENET_EDU_SPEED=quick $(PY) -m pytest tests notebooks --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 lint: $(VENV)/.ready-test
@@ -45,6 +56,7 @@ $(VENV)/.ready: pyproject.toml
 	$(PY) -m pip install --quiet --editable ".[course]"
 	@$(PY) -c 'import torchvision' || { echo "torch and torchvision do not belong together: see the message above,"; \
 		echo "then remove $(VENV) and try again, or install both by hand in one command"; exit 1; }
+	@$(FETCH)
 	@touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready
@@ -53,4 +65,5 @@ $(VENV)/.ready-test: $(VENV)/.ready
 
 clean:
 	rm -rf $(VENV) build dist _build *.egg-info
+	rm -rf book/_static/mathjax tests/js/fetched
 	find book/_static/widgets -type f ! -name paths.js -delete

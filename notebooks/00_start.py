@@ -15,7 +15,7 @@
 # ---
 
 # %% [markdown]
-# # Squeeze-and-Excitation, from equation to evidence
+# # 00 · Squeeze-and-Excitation: start here
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/00_start.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/00_start.py)
 #

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections import Counter
@@ -26,7 +22,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 STATIC = Path(__file__).resolve().parents[1] / "book" / "_static" / "widgets"
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 
 # Files whose tests start processes, break things on purpose, or build the package; the rest are units.
 FAULTS = ("test_faults", "test_processes", "test_data_download", "test_wheel", "test_colab", "test_cli")
@@ -104,50 +99,46 @@ def node() -> Callable[[str, Any], Any]:
     return run
 
 
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as `make site` builds it, somewhere else; a warning is an error."""
+    root = Path(__file__).resolve().parents[1]
+    folder = tmp_path_factory.mktemp("site")
+    recipe = (root / "Makefile").read_text(encoding="utf-8").partition("jupyter-book build . ")[2].partition("\n")[0]
+    options = recipe.replace("--path-output .", f"--path-output {folder}").split()
+    book = shutil.which("jupyter-book", path=Path(sys.executable).parent)
+    done = subprocess.run([book, "build", ".", *options], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stdout + done.stderr
+    return folder / "_build" / "html"
+
+
 # Pages in a real Chromium. A test file that opens some has a fixture `chapter`: a folder with an executed notebook.
 
 
 @pytest.fixture(scope="module")
 def browser(chapter: Path) -> Iterator[Browser]:
-    """Debian's Chromium. The chapter ran before: while a browser is open, this process can run no other loop."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no Chromium is installed")
-    from playwright.sync_api import sync_playwright
+    """The chapter ran before: while a browser is open, this process can run no other loop."""
+    from browser import chromium
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Opens pages, and when the test is over holds against them what they asked of other hosts, and their errors."""
-    wrong: list[str] = []
-    contexts = []
+    from browser import pages
 
-    def open_at(address: str, width: int = 1000, height: int = 1200) -> Page:
-        contexts.append(context := browser.new_context(viewport={"width": width, "height": height}))
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        outside = re.compile(r"^\w+://(?!127\.0\.0\.1)")
-        page.route(outside, lambda route: (wrong.append(f"asked {route.request.url}"), route.abort()))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(address)
-        return page
-
-    yield open_at
-    for context in contexts:
-        context.close()
-    assert wrong == []
+    with pages(browser) as open_at:
+        yield open_at
 
 
 @pytest.fixture(scope="module")
 def exported(chapter: Path) -> Iterator[str]:
     """Address of the chapter's pages without a kernel, light and dark, served with the files that they load."""
     import nbformat
+    from browser import served
     from nbconvert import HTMLExporter
 
     if not (STATIC / "embed-amd.js").exists():
@@ -165,13 +156,8 @@ def exported(chapter: Path) -> Iterator[str]:
         page, _ = exporter.from_notebook_node(notebook)
         (site / f"{theme}.html").write_text(page, encoding="utf-8")
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None: ...
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with served(site) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,10 @@ def name_of(requirement: str) -> str:
 
 
 def test_lower_bounds_only() -> None:
-    for requirement in requirements():
+    """But for the book's maker: its version 2 is another program. Colab does not install it."""
+    for requirement in requirements() - {"jupyter-book>=1.0.4.post1,<2"}:
         assert re.fullmatch(r"[\w-]+>=[\d.]+", requirement), requirement
+    assert not any(requirement.startswith("jupyter-book") for requirement in PROJECT["dependencies"])
     assert PROJECT["requires-python"] == ">=3.11"
 
 
@@ -123,6 +125,8 @@ def test_links_in_the_readme_resolve() -> None:
         assert link.removesuffix(".git") == PROJECT["urls"]["Repository"]
 
 
-@pytest.mark.parametrize("path", ["LICENSE", "environment.yml", ".github/workflows/ci.yml", "senet_edu/py.typed"])
+@pytest.mark.parametrize(
+    "path", ["LICENSE", "CITATION.cff", "environment.yml", ".github/workflows/ci.yml", "senet_edu/py.typed"]
+)
 def test_the_house_has(path: str) -> None:
     assert (ROOT / path).exists()
