@@ -1,4 +1,5 @@
-# On a fresh machine: `make course` runs the course, `make test` runs the tests, `make lab` opens JupyterLab.
+# On a fresh machine: `make course` runs the course, `make test` runs the tests, `make lab` opens JupyterLab,
+# `make slides` writes the lectures.
 # All of it happens in .venv, made with $(PYTHON), which may be any Python from 3.11 on.
 
 PYTHON ?= python3
@@ -6,13 +7,18 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
-.PHONY: course test lab lint format notebooks clean
+.PHONY: course test lab slides lint format notebooks clean
 
 course: $(VENV)/.ready
 	$(PY) -m senet_edu course
 
 lab: $(VENV)/.ready
 	$(PY) -m jupyterlab notebooks/00_start.ipynb
+
+# The lectures: reveal.js, MathJax and the widget manager are fetched once; from then on this needs no network.
+slides: $(VENV)/.ready
+	@$(PY) book/fetch.py
+	@$(PY) book/slides.py
 
 # Tests of pages without a kernel need files that npm fetches; without npm they are skipped, and say so.
 test: $(VENV)/.ready-test lint

@@ -1,10 +1,11 @@
-"""Fetch what a page with widgets and no kernel loads, once, so that such pages ask nothing of other hosts.
+"""Fetch what the slides and pages with widgets but no kernel load, once, so that they ask nothing of other hosts.
 
     python book/fetch.py
 
 fills book/_static/widgets/ (not committed, but for paths.js) with
 
 - require.js and embed-amd.js, the loader and Jupyter's widget manager, from npm's registry with npm, by checksum;
+- reveal.js, reveal.css and notes.js for the slides, and tex-svg.js for their formulas, from there as well;
 - anywidget.js, which comes with the installed anywidget.
 
 A page loads require.js, paths.js and embed-amd.js, in this order. What is there already is not fetched again.
@@ -28,6 +29,16 @@ PACKAGES = (
         "@jupyter-widgets/html-manager@1.0.15",
         "2b9d65cb7913e1c7d671757a10008b32c9c2448d4429513371e55c07d6107638",
         ("dist/embed-amd.js", ".woff2"),
+    ),
+    (
+        "reveal.js@6.0.2",
+        "2f0c20bfb02447a198a1ebe8a8c097a5437d035caa38f2820bf4ba887a3eac91",
+        ("package/dist/reveal.js", "package/dist/reveal.css", "package/dist/plugin/notes.js"),
+    ),
+    (
+        "mathjax@3.2.2",
+        "1b9c0a1c44df864e915690558e72adb9cc5203360daefd385084ced3b6c64c09",
+        ("package/es5/tex-svg.js",),
     ),
 )
 

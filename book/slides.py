@@ -1,0 +1,278 @@
+"""Turn the chapters into lectures: reveal.js decks with speaker notes, an index of them, and the exercises' solutions.
+
+    python book/slides.py [folder]        # `make slides`; the folder is _build/slides if none is named
+
+A deck is made of its chapter's own cells, with the outputs that are committed. The cell metadata "slideshow" says what
+goes where, as JupyterLab's property inspector does:
+
+- slide     a slide begins here: {"slide_type": "slide", "minutes": 3}
+- subslide  the same, under the heading of the section that it is in
+- "-"       the cell goes on the slide, too
+- fragment  the same, but it waits for a key
+- notes     what the lecturer says while the slide is shown
+
+Any other cell is on the page only. A figure or an explorer is shown without its code, other code with what it prints;
+{"show": "code"} or {"show": "output"} asks for one of them. Nothing is executed, and a deck asks no other host.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbconvert.exporters import SlidesExporter
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+FETCHED = ROOT / "book" / "_static" / "widgets"  # filled by book/fetch.py
+TEMPLATE = ROOT / "book" / "deck"
+SCRIPTS = ("reveal.js", "notes.js", "tex-svg.js", "require.js", "paths.js", "embed-amd.js")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+WIDTH, HEIGHT = 1110, 500  # of a slide's code, in pixels
+SMALLEST, LARGEST = 16, 28  # its letters
+CHARACTER, LINE = 0.602, 1.35  # a letter's width and a line's height, as shares of its size
+
+
+class SlideError(ValueError):
+    """A chapter's slides make no sense; the message names the chapter and the cell."""
+
+
+@dataclass
+class Slide:
+    """One slide: its section's heading, the minutes it takes, the cells that are shown, and what is said."""
+
+    section: str
+    minutes: float
+    cells: list[NotebookNode] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Deck:
+    """The slides of one chapter."""
+
+    stem: str
+    title: str
+    slides: list[Slide]
+    notebook: NotebookNode
+
+    @property
+    def minutes(self) -> float:
+        return sum(slide.minutes for slide in self.slides)
+
+
+def read_deck(path: Path) -> Deck | None:
+    """The deck of an executed chapter; None when no cell of it asks for a slide.
+
+    Raises:
+        SlideError: a slide without minutes, an unknown slide type, or a cell for a slide before there is one.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    slides: list[Slide] = []
+    title = section = path.stem
+    for cell in notebook.cells:
+        headings = re.findall(r"^(#{1,2}) (.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else []
+        for level, heading in headings:
+            section = heading
+            title = heading if level == "#" else title
+        about = cell.metadata.get("slideshow", {})
+        kind = about.get("slide_type", "skip")
+        where = f"{path.stem}, cell {cell.source[:50]!r}"
+        if kind == "skip":
+            continue
+        if kind in ("slide", "subslide"):
+            if not isinstance(about.get("minutes"), int | float):
+                raise SlideError(f'{where}: a slide says how long it takes, {{"slide_type": "{kind}", "minutes": 3}}')
+            slides.append(Slide(section, about["minutes"]))
+        elif not slides:
+            raise SlideError(f"{where}: no slide has begun")
+        if kind == "notes":
+            slides[-1].notes.append(cell.source)
+        elif kind in ("slide", "subslide", "fragment", "-"):
+            slides[-1].cells.append(cell)
+        else:
+            raise SlideError(f"{where}: no slide type {kind!r}")
+    return Deck(path.stem, title, slides, notebook) if slides else None
+
+
+def decks(folder: Path = NOTEBOOKS) -> list[Deck]:
+    """The decks of all chapters that have one, in reading order."""
+    return [deck for deck in map(read_deck, sorted(folder.glob("*.ipynb"))) if deck]
+
+
+# What a slide shows
+
+
+def is_picture(output: NotebookNode) -> bool:
+    """A figure or an explorer: shown as large as the slide allows."""
+    data = output.get("data", {})
+    return WIDGET in data or "<figure" in data.get("text/html", "")
+
+
+def shown(cell: NotebookNode) -> dict[str, Any]:
+    """What a slide shows of a code cell: its source, its figures and explorers, or if it has none, what it printed."""
+    pictures = [output for output in cell.outputs if is_picture(output)]
+    show = cell.metadata["slideshow"].get("show", "output" if pictures else "both")
+    source = "" if show == "output" else re.sub(r"\n{3,}", "\n\n", cell.source)
+    printed = "" if pictures or show == "code" else "".join(output.get("text", "") for output in cell.outputs).rstrip()
+    return {"source": source, "printed": printed, "pictures": [] if show == "code" else pictures}
+
+
+def letters(slide: Slide) -> float:
+    """Size of the letters of a slide's code and printed output, in pixels: as large as fits.
+
+    A line of output longer than 80 characters, such as an error's message, is broken.
+    """
+    parts = [shown(cell) for cell in slide.cells if cell.cell_type == "code"]
+    lines = [line for part in parts for line in part["source"].splitlines()]
+    for part in parts:
+        for line in part["printed"].splitlines():
+            lines += [line] if len(line) <= 90 else textwrap.wrap(line, 80)
+    if not lines:
+        return LARGEST
+    wanted = min(LARGEST, WIDTH / (CHARACTER * max(map(len, lines))), HEIGHT / (LINE * len(lines)))
+    return max(SMALLEST, round(wanted, 1))
+
+
+def unlinked(markdown: str) -> str:
+    """Markdown without links to other chapters: in a lecture they lead nowhere."""
+    return re.sub(r"\[([^\]]+)\]\(\w+\.ipynb[^)]*\)", r"\1", markdown)
+
+
+def unfolded(markdown: str) -> str:
+    """Markdown with its folded parts open, as a lecturer wants them."""
+    markdown = re.sub(r"<details><summary>(.*?)</summary>", r"**\1:**", markdown)
+    return markdown.replace("</details>", "")
+
+
+def minutes(number: float) -> str:
+    return f"{number:g} minute" + ("" if number == 1 else "s")
+
+
+def as_slides(deck: Deck) -> NotebookNode:
+    """The deck as a notebook of its shown cells, with all that the template prints in the cells' metadata."""
+    cells = []
+    for number, slide in enumerate(deck.slides, 1):
+        first = slide.cells[0].source
+        heading = "" if re.match(r"#{1,2} ", first) else slide.section
+        for cell in slide.cells:
+            deck_cell: dict[str, Any] = {"fragment": cell.metadata["slideshow"]["slide_type"] == "fragment"}
+            if cell.cell_type == "code":
+                deck_cell |= shown(cell)
+            else:
+                cell.source = unlinked(cell.source)
+            cell.metadata["deck"] = deck_cell
+        slide.cells[0].metadata["deck"] |= {
+            "opens": True,
+            "number": number,
+            "heading": heading,
+            "title": first.startswith("# "),
+            "letters": letters(slide),
+        }
+        notes = "\n\n".join([f"**{minutes(slide.minutes)}**", *(unfolded(unlinked(note)) for note in slide.notes)])
+        slide.cells[-1].metadata["deck"] |= {"closes": True, "notes": notes}
+        cells += slide.cells
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=deck.notebook.metadata)
+    notebook.metadata["title"] = deck.title
+    return notebook
+
+
+# The exercises
+
+
+def solutions(path: Path) -> list[tuple[str, str]]:
+    """(task, solution) of each exercise of a chapter, as Markdown, taken from its folded cells.
+
+    Raises:
+        SlideError: an exercise without a solution two cells on.
+    """
+    cells = nbformat.read(path, as_version=4).cells
+    found = []
+    for i, cell in enumerate(cells):
+        card = re.search(r"^### Exercise .*", cell.source, re.MULTILINE | re.DOTALL)
+        if cell.cell_type != "markdown" or not card:
+            continue
+        folded = re.search(r"<summary>Solution</summary>\s*(.*?)\s*</details>", cells[i + 2].source, re.DOTALL)
+        if not folded:
+            raise SlideError(f"{path.stem}: no solution two cells after {card[0].splitlines()[0]!r}")
+        found.append((card[0].rstrip(), folded[1]))
+    return found
+
+
+def solutions_page(folder: Path) -> NotebookNode:
+    """All exercises with their solutions."""
+    parts = ["# Solutions", "For lecturers: every exercise and its solution, taken from the chapters."]
+    for path in sorted(folder.glob("*.ipynb")):
+        if found := solutions(path):
+            title = re.search(r"^# (.+)$", nbformat.read(path, as_version=4).cells[0].source, re.MULTILINE)[1]
+            parts += [f"## {title}", *(part for pair in found for part in pair)]
+    return page("Solutions", parts)
+
+
+def index_page(made: list[Deck]) -> NotebookNode:
+    """The decks with their slides and minutes."""
+    rows = [f"| [{d.title}]({d.stem}.html) | {len(d.slides)} | {d.minutes:g} |" for d in made]
+    rows.append(f"| together | {sum(len(d.slides) for d in made)} | {sum(d.minutes for d in made):g} |")
+    keys = "In a deck: space goes on, Esc shows all slides, S opens the speaker's window with notes and a clock."
+    exercises = "The exercises' [solutions](solutions.html) stand apart."
+    table = "\n".join(["| lecture | slides | minutes |", "|---|---|---|", *rows])
+    return page("Lectures", ["# Lectures", table, f"{keys} {exercises}"])
+
+
+def page(title: str, parts: list[str]) -> NotebookNode:
+    """A page that is no deck."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(unlinked(part)) for part in parts])
+    notebook.metadata["title"] = title
+    return notebook
+
+
+# Writing
+
+
+def write(notebook: NotebookNode, target: Path) -> None:
+    """Write a deck, or a page, with our template."""
+    exporter = SlidesExporter(
+        template_name=TEMPLATE.name, extra_template_basedirs=[str(TEMPLATE.parent)], exclude_anchor_links=True
+    )
+    html, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": target.stem}})
+    target.write_text(html, encoding="utf-8")
+
+
+def make(folder: Path, notebooks: Path = NOTEBOOKS) -> list[Deck]:
+    """Write all decks, the index and the solutions, with what they load, into a folder.
+
+    Raises:
+        SystemExit: book/fetch.py has not run.
+        SlideError: see `read_deck` and `solutions`.
+    """
+    missing = [name for name in SCRIPTS if not (FETCHED / name).exists()]
+    if missing:
+        raise SystemExit(f"{', '.join(missing)} not found: run `python book/fetch.py` once, with network")
+    shutil.copytree(FETCHED, folder / "static", dirs_exist_ok=True)
+    for name in ("deck.css", "deck.js"):
+        shutil.copy(TEMPLATE / name, folder / "static")
+    made = decks(notebooks)
+    for deck in made:
+        write(as_slides(deck), folder / f"{deck.stem}.html")
+    write(index_page(made), folder / "index.html")
+    write(solutions_page(notebooks), folder / "solutions.html")
+    return made
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "_build" / "slides"
+    for deck in make(folder):
+        print(f"{len(deck.slides):3} slides, {deck.minutes:3g} minutes: {deck.title}")
+    print(f"Open {folder / 'index.html'} in a browser.")
+
+
+if __name__ == "__main__":
+    main()
