@@ -17,8 +17,10 @@ Any other cell is on the page only. A figure or an explorer is shown without its
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
+import struct
 import sys
 import textwrap
 from dataclasses import dataclass, field
@@ -39,6 +41,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDTH, HEIGHT = 1110, 500  # of a slide's code, in pixels
 SMALLEST, LARGEST = 16, 28  # its letters
 CHARACTER, LINE = 0.602, 1.35  # a letter's width and a line's height, as shares of its size
+WIDEST = int(WIDTH / (CHARACTER * SMALLEST))  # characters on a line
+TALL = 1.5  # a figure that is less than this times as wide as it is high stands beside the text, not below it
 
 
 class SlideError(ValueError):
@@ -117,6 +121,14 @@ def is_picture(output: NotebookNode) -> bool:
     return WIDGET in data or "<figure" in data.get("text/html", "")
 
 
+def is_tall(output: NotebookNode) -> bool:
+    picture = re.search(r'src="data:image/png;base64,([^"]{32})', output.get("data", {}).get("text/html", ""))
+    if not picture:
+        return False
+    width, height = struct.unpack(">II", base64.b64decode(picture[1])[16:24])  # a PNG begins with its size
+    return width < TALL * height
+
+
 def shown(cell: NotebookNode) -> dict[str, Any]:
     """What a slide shows of a code cell: its source, its figures and explorers, or if it has none, what it printed."""
     pictures = [output for output in cell.outputs if is_picture(output)]
@@ -129,13 +141,13 @@ def shown(cell: NotebookNode) -> dict[str, Any]:
 def letters(slide: Slide) -> float:
     """Size of the letters of a slide's code and printed output, in pixels: as large as fits.
 
-    A line of output longer than 80 characters, such as an error's message, is broken.
+    A very long line of output, such as an error's message, is broken.
     """
     parts = [shown(cell) for cell in slide.cells if cell.cell_type == "code"]
     lines = [line for part in parts for line in part["source"].splitlines()]
     for part in parts:
         for line in part["printed"].splitlines():
-            lines += [line] if len(line) <= 90 else textwrap.wrap(line, 80)
+            lines += [line] if len(line) <= WIDEST else textwrap.wrap(line, 80)
     if not lines:
         return LARGEST
     wanted = min(LARGEST, WIDTH / (CHARACTER * max(map(len, lines))), HEIGHT / (LINE * len(lines)))
@@ -170,8 +182,10 @@ def as_slides(deck: Deck) -> NotebookNode:
             else:
                 cell.source = unlinked(cell.source)
             cell.metadata["deck"] = deck_cell
+        pictures = [picture for cell in slide.cells for picture in cell.metadata["deck"].get("pictures", [])]
         slide.cells[0].metadata["deck"] |= {
             "opens": True,
+            "beside": len(pictures) == 1 and is_tall(pictures[0]),
             "number": number,
             "heading": heading,
             "title": first.startswith("# "),

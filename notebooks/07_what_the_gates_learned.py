@@ -81,7 +81,7 @@ if not have_images:
 # %% [markdown] slideshow={"slide_type": "notes"}
 # SE_3_2 is the second block of stage 3. Stages 2 to 5 go from fine maps (32×32) to coarse ones (4×4).
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 5}
 # > **Before you look:** in which blocks will the four lines run together, and in which apart?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -95,13 +95,10 @@ if not have_images:
 FOUR = ("airplane", "cat", "frog", "truck")
 blocks = list(recorded)  # SE_2_1 … SE_5_2
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
-# One panel a block, from the first to the last.
-
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The black line is the mean over all ten classes.
+# One panel a block, from the first to the last. The black line is the mean over all ten classes.
 
-# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
 ranges = {n: (recorded[n].mean.max(0).values - recorded[n].mean.min(0).values).mean() for n in blocks}
 figures.show(
     figures.class_gates(recorded, blocks, FOUR),

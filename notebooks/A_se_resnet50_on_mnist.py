@@ -278,7 +278,7 @@ figures.show(
     alt="One image of each of the ten classes, and below it the same image mirrored left to right.",
 )
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
 # The network has never seen a mirrored digit.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -294,13 +294,10 @@ figures.show(
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
-# What became of them, digit by digit.
-
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A pair of bars for each: the share recognised as it is, and mirrored.
+# What became of them, digit by digit. A pair of bars for each: the share recognised as it is, and mirrored.
 
-# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
 mirrored_logits = se.training.predict(model, test_set.images, mirrored=True, precision=precision)  # [n, 10]
 mirrored_predictions = mirrored_logits.argmax(1)  # [n]
 

@@ -1,24 +1,27 @@
 // Formulas as SVG, which needs no fonts, each with its own letters, so that the speaker's window can copy it.
 window.MathJax = {
-  startup: { pageReady: () => MathJax.startup.defaultPageReady().then(fit) },
   tex: { inlineMath: [["$", "$"]], displayMath: [["$$", "$$"]], processEnvironments: true },
   svg: { fontCache: "none" },
   options: { enableMenu: false, skipHtmlTags: ["script", "style", "textarea", "pre", "code"] },
+  startup: { pageReady: () => Promise.all([MathJax.startup.defaultPageReady(), laidOut]).then(fit) },
 };
 
 // Letters as large as the slide allows, when its formulas have their sizes. A picture takes what the text leaves.
 function fit() {
   for (const slide of document.querySelectorAll(".slides > section")) {
     const shown = [...slide.children].filter((part) => part.tagName !== "ASIDE");
-    const end = () => Math.max(...shown.map((part) => part.offsetTop + part.offsetHeight));
-    let text = slide.querySelector(".picture") ? 30 : slide.querySelector("pre, table, blockquote") ? 38 : 46;
+    const runsOver = () =>
+      shown.some((part) => part.offsetTop + part.offsetHeight > 720 - 44 || part.scrollWidth > part.clientWidth);
+    let text = slide.matches(".beside") ? 34 : slide.querySelector(".picture") ? 30 : slide.querySelector("pre, table, blockquote") ? 38 : 46;
     do slide.style.setProperty("--text", `${text}px`);
-    while (end() > 720 - 44 && (text -= 2) >= 26);
+    while (runsOver() && (text -= 2) >= 26);
   }
+  document.body.dataset.fitted = "yes";
 }
 
+let laidOut;
 if (window.Reveal) {
-  Reveal.initialize({
+  laidOut = Reveal.initialize({
     width: 1280,
     height: 720,
     margin: 0,
@@ -31,8 +34,24 @@ if (window.Reveal) {
     mobileViewDistance: 1000,
     plugins: [RevealNotes],
   });
-  // Arrow keys on an explorer's slider move the slider, not the lecture.
+  // To reveal.js every <section> is a slide; an explorer that is one must come as something else.
+  const createElement = document.createElement.bind(document);
+  document.createElement = (name, options) => {
+    if (name !== "section") return createElement(name, options);
+    const region = createElement("div");
+    region.setAttribute("role", "region");
+    return region;
+  };
   for (const explorer of document.querySelectorAll(".explorer")) {
+    // Arrow keys on an explorer's slider move the slider, not the lecture.
     explorer.addEventListener("keydown", (event) => event.stopPropagation());
+    // Once it is drawn: smaller, if that makes it fit. What is still too long is scrolled.
+    const watch = new ResizeObserver(() => {
+      const ratio = explorer.clientHeight / explorer.firstElementChild.offsetHeight;
+      if (!explorer.querySelector(".senet-explorer") || !Number.isFinite(ratio)) return;
+      explorer.firstElementChild.style.zoom = Math.max(0.8, Math.min(1, ratio));
+      watch.disconnect();
+    });
+    watch.observe(explorer.firstElementChild);
   }
 }
