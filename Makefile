@@ -59,4 +59,5 @@ $(VENV)/.ready-test: $(VENV)/.ready
 
 clean:
 	rm -rf $(VENV) build dist _build *.egg-info
+	rm -rf book/_static/mathjax book/_static/reveal tests/js/fetched
 	find book/_static/widgets -type f ! -name paths.js -delete

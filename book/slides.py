@@ -1,4 +1,5 @@
-"""Turn the chapters into lectures: reveal.js decks with speaker notes, an index of them, and the exercises' solutions.
+"""Turn the chapters into lectures: reveal.js decks with speaker notes, one of an hour made of parts of several, an
+index, and the exercises' solutions on a page apart.
 
     python book/slides.py [folder]        # `make slides`; the folder is _build/slides if none is named
 
@@ -33,10 +34,27 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-FETCHED = ROOT / "book" / "_static" / "widgets"  # filled by book/fetch.py
+STATIC = ROOT / "book" / "_static"  # filled by book/fetch.py
 TEMPLATE = ROOT / "book" / "deck"
-SCRIPTS = ("reveal.js", "notes.js", "tex-svg.js", "require.js", "paths.js", "embed-amd.js")
+LOADED = {  # what a deck loads beside the template's own files
+    "reveal": ("reveal.js", "reveal.css", "plugin/notes.js"),
+    "mathjax": ("tex-svg.js",),
+    "widgets": ("require.js", "paths.js", "embed-amd.js", "anywidget.js", "*.woff2"),
+}
+STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+
+# The lecture of one hour: chapter and section. book/lecturers.md has it as a plan, beside longer ones.
+ONE_HOUR = (
+    ("01", "Attention: spend on what matters"),
+    ("02", "Squeeze: one number a channel"),
+    ("02", "Excite: from what is there to what matters"),
+    ("02", "Scale: every map times its gate"),
+    ("02", "The block in ten lines"),
+    ("03", "What r buys"),
+    ("07", "The figure"),
+    ("02", "What to take along"),
+)
 
 WIDTH, HEIGHT = 1110, 500  # of a slide's code, in pixels
 SMALLEST, LARGEST = 16, 28  # its letters
@@ -51,7 +69,7 @@ class SlideError(ValueError):
 
 @dataclass
 class Slide:
-    """One slide: its section's heading, the minutes it takes, the cells that are shown, and what is said."""
+    """One slide: its section's heading, the minutes it takes, the cells shown, and what is said."""
 
     section: str
     minutes: float
@@ -66,11 +84,18 @@ class Deck:
     stem: str
     title: str
     slides: list[Slide]
-    notebook: NotebookNode
+    explorers: dict[str, Any]  # the state of the widgets
 
     @property
     def minutes(self) -> float:
         return sum(slide.minutes for slide in self.slides)
+
+    def section(self, heading: str) -> list[Slide]:
+        """The slides under a heading; a SlideError if there are none."""
+        found = [slide for slide in self.slides if slide.section == heading]
+        if not found:
+            raise SlideError(f"{self.stem} has no slides under {heading!r}")
+        return found
 
 
 def read_deck(path: Path) -> Deck | None:
@@ -104,12 +129,24 @@ def read_deck(path: Path) -> Deck | None:
             slides[-1].cells.append(cell)
         else:
             raise SlideError(f"{where}: no slide type {kind!r}")
-    return Deck(path.stem, title, slides, notebook) if slides else None
+    return Deck(path.stem, title, slides, notebook.metadata.get("widgets", {}).get(STATE, {})) if slides else None
 
 
 def decks(folder: Path = NOTEBOOKS) -> list[Deck]:
     """The decks of all chapters that have one, in reading order."""
     return [deck for deck in map(read_deck, sorted(folder.glob("*.ipynb"))) if deck]
+
+
+def one_hour(made: list[Deck]) -> Deck:
+    """The lecture of one hour, of sections of the chapters' decks, behind a slide with its title."""
+    of_chapter = {deck.stem.partition("_")[0]: deck for deck in made}
+    title = "Squeeze and excitation in one hour"
+    cell = nbformat.v4.new_markdown_cell(f"# {title}", metadata={"slideshow": {"slide_type": "slide"}})
+    opening = Slide(title, 1, [cell], ["Made of parts of the course's lectures; each has a chapter to run and to change."])
+    slides = [slide for chapter, heading in ONE_HOUR for slide in of_chapter[chapter].section(heading)]
+    states = [of_chapter[chapter].explorers.get("state", {}) for chapter in dict(ONE_HOUR)]
+    explorers = {"version_major": 2, "version_minor": 0, "state": {k: v for state in states for k, v in state.items()}}
+    return Deck("one_hour", title, [opening, *slides], explorers)
 
 
 # What a slide shows
@@ -194,9 +231,8 @@ def as_slides(deck: Deck) -> NotebookNode:
         notes = "\n\n".join([f"**{minutes(slide.minutes)}**", *(unfolded(unlinked(note)) for note in slide.notes)])
         slide.cells[-1].metadata["deck"] |= {"closes": True, "notes": notes}
         cells += slide.cells
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=deck.notebook.metadata)
-    notebook.metadata["title"] = deck.title
-    return notebook
+    widgets = {STATE: deck.explorers} if deck.explorers.get("state") else {}
+    return nbformat.v4.new_notebook(cells=cells, metadata={"title": deck.title, "widgets": widgets})
 
 
 # The exercises
@@ -232,13 +268,25 @@ def solutions_page(folder: Path) -> NotebookNode:
 
 
 def index_page(made: list[Deck]) -> NotebookNode:
-    """The decks with their slides and minutes."""
-    rows = [f"| [{d.title}]({d.stem}.html) | {len(d.slides)} | {d.minutes:g} |" for d in made]
-    rows.append(f"| together | {sum(len(d.slides) for d in made)} | {sum(d.minutes for d in made):g} |")
-    keys = "In a deck: space goes on, Esc shows all slides, S opens the speaker's window with notes and a clock."
-    exercises = "The exercises' [solutions](solutions.html) stand apart."
-    table = "\n".join(["| lecture | slides | minutes |", "|---|---|---|", *rows])
-    return page("Lectures", ["# Lectures", table, f"{keys} {exercises}"])
+    """The decks and their sections, with slides and minutes."""
+    parts = [
+        "# Lectures",
+        "In a deck, space goes on, Esc shows all slides, S opens the speaker's window with notes and a clock, and "
+        "`?print-pdf` behind its address makes it a page to print. The exercises' [solutions](solutions.html) stand apart.",
+    ]
+    for deck in made:
+        parts.append(f"## [{deck.title}]({deck.stem}.html)\n\n{len(deck.slides)} slides, {minutes(deck.minutes)}")
+        rows = [f"- [{text}]({deck.stem}.html#/slide-{first}): {minutes(sum_)}" for text, first, sum_ in outline(deck)]
+        parts.append("\n".join(rows))
+    return page("Lectures", parts)
+
+
+def outline(deck: Deck) -> list[tuple[str, int, float]]:
+    """(heading, number of its first slide, minutes) of each section of a deck."""
+    headings = dict.fromkeys(slide.section for slide in deck.slides)
+    first = [next(i for i, slide in enumerate(deck.slides, 1) if slide.section == heading) for heading in headings]
+    spent = [sum(slide.minutes for slide in deck.section(heading)) for heading in headings]
+    return list(zip(headings, first, spent, strict=True))
 
 
 def page(title: str, parts: list[str]) -> NotebookNode:
@@ -267,13 +315,18 @@ def make(folder: Path, notebooks: Path = NOTEBOOKS) -> list[Deck]:
         SystemExit: book/fetch.py has not run.
         SlideError: see `read_deck` and `solutions`.
     """
-    missing = [name for name in SCRIPTS if not (FETCHED / name).exists()]
-    if missing:
-        raise SystemExit(f"{', '.join(missing)} not found: run `python book/fetch.py` once, with network")
-    shutil.copytree(FETCHED, folder / "static", dirs_exist_ok=True)
-    for name in ("deck.css", "deck.js"):
-        shutil.copy(TEMPLATE / name, folder / "static")
+    files = [TEMPLATE / "deck.css", TEMPLATE / "deck.js"]
+    for place, patterns in LOADED.items():
+        for pattern in patterns:
+            found = sorted((STATIC / place).glob(pattern))
+            if not found:
+                raise SystemExit(f"{STATIC / place / pattern} is not there: run `python book/fetch.py`, once, with network")
+            files += found
+    (folder / "static").mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copy(file, folder / "static")
     made = decks(notebooks)
+    made.insert(0, one_hour(made))
     for deck in made:
         write(as_slides(deck), folder / f"{deck.stem}.html")
     write(index_page(made), folder / "index.html")

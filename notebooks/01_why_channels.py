@@ -161,7 +161,7 @@ figures.show(
     "grey, blue's blue; the sum is yellowish on the red stripes and the skin, bluish on the background.",
 )
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
 # So a convolution does relate channels to each other: red minus blue is such a relation, and a learned filter holds one for every $c$ and $s$. Two things about it matter here.
 
 # %% [markdown] slideshow={"slide_type": "-"}
@@ -480,7 +480,7 @@ print("weights:", weights)
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Frame, bars and the rest are drawn independently, so this is also the most it can reach on average over new pictures.
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
 # And training does not even get there.
 
 # %% [markdown] slideshow={"slide_type": "notes"}

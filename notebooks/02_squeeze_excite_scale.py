@@ -311,7 +311,7 @@ figures.show(
     f"open on the right. Gates run from {s_first[0].min():.2f} to {s_first[0].max():.2f}; the closed ones fade.",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide", "minutes": 4}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## The block in ten lines
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -412,7 +412,7 @@ assert torch.allclose(theirs(U_first), block(U_first), atol=1e-6)
 print("torchvision.ops.SqueezeExcitation agrees")
 
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
 # **Our notes.** Two of them have linear layers without biases, a third 1×1 convolutions with biases and a square pooling window.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -489,7 +489,7 @@ except SyntaxError:
 # %% [markdown] slideshow={"slide_type": "notes"}
 # (The factor $1/HW$ is $\partial z_c / \partial u_c(i,j)$: $z_c$ is a mean of $HW$ numbers.)
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # For $\partial L/\partial z$, go backward through eq. 3 one step at a time. Name what enters each non-linearity: $a_1 = W_1 z + b_1$, $h = \delta(a_1)$, $a_2 = W_2 h + b_2$, $s = \sigma(a_2)$. The symbol $\odot$ multiplies element by element.
 #
 # - The sigmoid's derivative is $s(1-s)$, so $\partial L/\partial a_2 = s \odot (1-s) \odot \partial L/\partial s$.

@@ -120,7 +120,7 @@ checks.se_weights(my_se_weights)  # "not tried yet", or right, or what is probab
 # %% [markdown] slideshow={"slide_type": "notes"}
 # ResNet-18 has two blocks in each of four stages, with 64, 128, 256 and 512 channels. (Stage 1 is the first convolution; the four stages count from 2 to 5.) The sum is $2 \cdot (64^2 + 128^2 + 256^2 + 512^2) = 696{,}320$, and SE adds $1{,}392{,}640 / r$ weights.
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
 # The cell builds the networks and counts.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -173,7 +173,7 @@ checks.added_weights(my_added_weights)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide", "minutes": 4}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Where the weights sit
 #
 # ResNet-50 has 3, 4, 6 and 3 blocks, with 256, 512, 1,024 and 2,048 channels. The widths double from stage to stage, and the square makes each block four times as dear as one a stage before.
@@ -511,7 +511,7 @@ widgets.reduction_sliders()
 # %% [markdown] slideshow={"slide_type": "-"}
 # 16 is not the best, it is the *trade-off*: as good as any, for the least. (The paper says so itself.)
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # > **Before you run the next cell:** our four networks, beside the paper's five. Will the order of $r$ be the same?
 
 # %% [markdown] slideshow={"slide_type": "notes"}

@@ -119,7 +119,7 @@ assert cost.se_parameters(net) == 89_080  # eq. 5 and the biases, as counted in 
 # The same five places as drawings.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# From left to right: standard, pre, post, identity, 3x3; in each the SE block is the box that stands out.
+# From left to right: standard, pre, post, identity, 3x3; the orange box is the SE block.
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 figures.show(

@@ -96,7 +96,7 @@ FOUR = ("airplane", "cat", "frog", "truck")
 blocks = list(recorded)  # SE_2_1 … SE_5_2
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# One panel a block, from the first to the last. The black line is the mean over all ten classes.
+# One panel a block, from the first to the last. The dashed line is the mean over all ten classes.
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
 ranges = {n: (recorded[n].mean.max(0).values - recorded[n].mean.min(0).values).mean() for n in blocks}
@@ -122,7 +122,7 @@ figures.show(
     "Where the bands do not touch, the gate alone tells an airplane from a frog more often than not.",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 2}
 # ## All channels, all classes
 #
 # Here are all channels of the second block of each stage: a row a class, a column a channel, sorted so that the most class-specific channels stand on the left.
@@ -141,7 +141,7 @@ figures.show(
     ),
 )
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # How far open are gates at all?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -181,7 +181,7 @@ network(se.training.normalise(dataset.images[:100]))
 hook.remove()
 assert gates_seen[0].shape == (100, 128)  # [N, C]
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 1}
 # `se.record_excitations` does this for all blocks and adds up, batch by batch, the count, mean and variance per class and a histogram.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -412,7 +412,7 @@ checks.openers(my_openers)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
 # Now the images themselves, the ten widest open and the ten most closed.
 
 # %% [markdown] slideshow={"slide_type": "notes"}

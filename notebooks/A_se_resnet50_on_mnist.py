@@ -365,7 +365,7 @@ checks.confusion(my_confusion)
 # Four classes at the last block of each stage.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The black line is the mean over all ten.
+# The dashed line is the mean over all ten.
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 gates = se.record_excitations(model, test_set.images, test_set.labels, classes=test_set.classes, precision=precision)
