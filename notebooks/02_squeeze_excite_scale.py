@@ -490,8 +490,12 @@ except SyntaxError:
 # (The factor $1/HW$ is $\partial z_c / \partial u_c(i,j)$: $z_c$ is a mean of $HW$ numbers.)
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
-# For $\partial L/\partial z$, go backward through eq. 3 one step at a time. Name what enters each non-linearity: $a_1 = W_1 z + b_1$, $h = \delta(a_1)$, $a_2 = W_2 h + b_2$, $s = \sigma(a_2)$. The symbol $\odot$ multiplies element by element.
-#
+# For $\partial L/\partial z$, go backward through eq. 3 one step at a time. Name what enters each non-linearity: $a_1 = W_1 z + b_1$, $h = \delta(a_1)$, $a_2 = W_2 h + b_2$, $s = \sigma(a_2)$.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# The symbol $\odot$ multiplies element by element.
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # - The sigmoid's derivative is $s(1-s)$, so $\partial L/\partial a_2 = s \odot (1-s) \odot \partial L/\partial s$.
 # - A linear layer sends the gradient back through its transpose: $\partial L/\partial h = W_2^\top\, \partial L/\partial a_2$. (With images as rows, $W^\top g$ is `g @ W`.)
 # - The ReLU lets it pass where $a_1 > 0$: $\partial L/\partial a_1 = [a_1 > 0] \odot \partial L/\partial h$ (the bracket is 1 where true, else 0).

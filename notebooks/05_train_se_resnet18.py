@@ -83,10 +83,13 @@ figures.show(
 #
 # $$y = \delta\big(\underbrace{s \cdot \mathrm{branch}(x)}_{\text{SE}} + \mathrm{skip}(x)\big)$$
 
-# %% [markdown] slideshow={"slide_type": "notes"}
-# For 32×32 images the first convolution is 3×3 and keeps the resolution. `width` scales all channel counts.
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# For 32×32 images the first convolution is 3×3 and keeps the resolution.
 
-# %% tags=["nbval-check-output"] slideshow={"slide_type": "subslide", "minutes": 2}
+# %% [markdown] slideshow={"slide_type": "notes"}
+# `width` scales all channel counts.
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 plain = se.create_model("resnet18")
 with_se = se.create_model("se_resnet18", reduction=16)
 more = se.cost.parameters(with_se) - se.cost.parameters(plain)

@@ -12,9 +12,12 @@ function fit() {
     const shown = [...slide.children].filter((part) => part.tagName !== "ASIDE");
     const runsOver = () =>
       shown.some((part) => part.offsetTop + part.offsetHeight > 720 - 44 || part.scrollWidth > part.clientWidth);
-    let text = slide.matches(".beside") ? 34 : slide.querySelector(".picture") ? 30 : slide.querySelector("pre, table, blockquote") ? 38 : 46;
-    do slide.style.setProperty("--text", `${text}px`);
-    while (runsOver() && (text -= 2) >= 26);
+    const size = (name) => parseFloat(slide.style.getPropertyValue(name));
+    const set = (name, pixels) => slide.style.setProperty(name, `${pixels}px`);
+    const largest = Object.entries({ ".beside": 34, ":has(.picture)": 30, ":has(pre, table, blockquote)": 38, "*": 46 });
+    set("--text", largest.find(([kind]) => slide.matches(kind))[1]);
+    while (runsOver() && size("--text") > 26) set("--text", size("--text") - 2);
+    while (runsOver() && size("--letters") > 16) set("--letters", Math.max(16, size("--letters") - 1)); // those of code
   }
   document.body.dataset.fitted = "yes";
 }
