@@ -142,7 +142,9 @@ def one_hour(made: list[Deck]) -> Deck:
     of_chapter = {deck.stem.partition("_")[0]: deck for deck in made}
     title = "Squeeze and excitation in one hour"
     cell = nbformat.v4.new_markdown_cell(f"# {title}", metadata={"slideshow": {"slide_type": "slide"}})
-    opening = Slide(title, 1, [cell], ["Made of parts of the course's lectures; each has a chapter to run and to change."])
+    opening = Slide(
+        title, 1, [cell], ["Made of parts of the course's lectures; each has a chapter to run and to change."]
+    )
     slides = [slide for chapter, heading in ONE_HOUR for slide in of_chapter[chapter].section(heading)]
     states = [of_chapter[chapter].explorers.get("state", {}) for chapter in dict(ONE_HOUR)]
     explorers = {"version_major": 2, "version_minor": 0, "state": {k: v for state in states for k, v in state.items()}}
@@ -272,7 +274,8 @@ def index_page(made: list[Deck]) -> NotebookNode:
     parts = [
         "# Lectures",
         "In a deck, space goes on, Esc shows all slides, S opens the speaker's window with notes and a clock, and "
-        "`?print-pdf` behind its address makes it a page to print. The exercises' [solutions](solutions.html) stand apart.",
+        "`?print-pdf` behind its address makes it a page to print.",
+        "The exercises' [solutions](solutions.html) stand apart.",
     ]
     for deck in made:
         parts.append(f"## [{deck.title}]({deck.stem}.html)\n\n{len(deck.slides)} slides, {minutes(deck.minutes)}")
@@ -320,7 +323,9 @@ def make(folder: Path, notebooks: Path = NOTEBOOKS) -> list[Deck]:
         for pattern in patterns:
             found = sorted((STATIC / place).glob(pattern))
             if not found:
-                raise SystemExit(f"{STATIC / place / pattern} is not there: run `python book/fetch.py`, once, with network")
+                raise SystemExit(
+                    f"{STATIC / place / pattern} is not there: run `python book/fetch.py`, once, with network"
+                )
             files += found
     (folder / "static").mkdir(parents=True, exist_ok=True)
     for file in files:

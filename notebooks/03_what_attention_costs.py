@@ -328,7 +328,13 @@ print(f"{took['with SE'] / took['plain'] - 1:+.1%}")
 # Without SE that is $15M$; SE adds $3M$, a fifth.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# It must read $U$ twice: no gate is known before the squeeze has seen all of it. `cost.memory_traffic` counts this by following PyTorch's operations through a network. It assumes that each of them runs by itself, as in PyTorch without compiling, and that no cache keeps anything from one to the next. So it is a count to compare with, as the multiply-adds are, and not a measurement.
+# It must read $U$ twice: no gate is known before the squeeze has seen all of it.
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# `cost.memory_traffic` counts this by following PyTorch's operations through a network.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# It assumes that each of them runs by itself, as in PyTorch without compiling, and that no cache keeps anything from one to the next. So it is a count to compare with, as the multiply-adds are, and not a measurement.
 
 # %% tags=["nbval-check-output"]
 M = 4 * C * H * W  # bytes of 64 maps of 32×32 numbers, 4 bytes each
@@ -339,11 +345,8 @@ total = {name: sum(traffic.values()) for name, traffic in moved.items()}
 assert total["plain"] == 15 * M
 print(f"bytes: {total['with SE'] / total['plain'] - 1:+.1%}")
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
-# And the whole networks
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# (for ResNet-18 the multiply-adds said 0.016 %):
+# %% [markdown] slideshow={"slide_type": "-"}
+# And the whole networks (for ResNet-18 the multiply-adds said 0.016 %):
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 for name, models, size in (

@@ -374,17 +374,17 @@ def train(name, seed=0):
 # %% tags=["nbval-ignore-output"]
 se_model, se_history = train("se_resnet18")
 
-# %% [markdown]
-# Then its plain twin: the same recipe, images, order and augmentation. (Not the same initial weights: the SE layers draw random numbers too.)
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# Then its plain twin: the same recipe, images, order and augmentation.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# (Not the same initial weights: the SE layers draw random numbers too.)
 
 # %% tags=["nbval-ignore-output"]
 plain_model, plain_history = train("resnet18")
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
-# Now the test images.
-
 # %% [markdown] slideshow={"slide_type": "notes"}
-# *Single view* means one look at each image as it is; *flipped* adds the logits of its mirror image, a cheap gain that should be said when it is used.
+# Now the test images. *Single view* means one look at each image as it is; *flipped* adds the logits of its mirror image, a cheap gain that should be said when it is used.
 
 # %% tags=["nbval-ignore-output"]
 scores = {

@@ -47,13 +47,14 @@ def open_deck(open_page: Callable[..., Page], address: str) -> Page:
     return page
 
 
-# Shows every slide with all its fragments and measures what people see of it: {end, right: of all that is shown, text:
-# the smallest letters but those of code and explorers, code: the smallest of code, pictures: [width, height] of each}.
+# Shows every slide with all its fragments and measures what people see of it: where it ends, its smallest letters (of
+# text and of code, without those of explorers), and its pictures' widths and heights.
 MEASURE = """() => [...document.querySelectorAll(".slides > section")].map((slide, i) => {
     Reveal.slide(i, 0, 99);
     const frame = slide.getBoundingClientRect();
     const found = { end: 0, right: 0, left: 1280, text: 99, code: 99, pictures: [] };
-    found.inside = slide.scrollHeight <= 720 && slide.scrollWidth <= 1280 && frame.width === 1280 && frame.height === 720;
+    found.inside = slide.scrollHeight <= 720 && slide.scrollWidth <= 1280;
+    found.whole = frame.width === 1280 && frame.height === 720;
     for (const part of slide.querySelectorAll("*")) {
         if (part.closest("aside, mjx-assistive-mml") || part.parentElement.closest(".explorer")) continue;
         const box = part.getBoundingClientRect();
@@ -76,14 +77,13 @@ MEASURE = """() => [...document.querySelectorAll(".slides > section")].map((slid
 
 @pytest.mark.parametrize("name", [*DECKS, "one_hour"])
 def test_every_slide_fits_and_can_be_read(open_page: Callable[..., Page], lectures: str, name: str) -> None:
-    stem = DECKS[name].stem if name in DECKS else name
-    page = open_deck(open_page, f"{lectures}/{stem}.html")
+    deck = DECKS[name] if name in DECKS else slides.one_hour(list(DECKS.values()))
+    page = open_deck(open_page, f"{lectures}/{deck.stem}.html")
     measured = page.evaluate(MEASURE)
-    wanted = len(DECKS[name].slides) if name in DECKS else slides.one_hour(list(DECKS.values())).slides.__len__()
-    assert len(measured) == wanted
+    assert len(measured) == len(deck.slides)
     for number, slide in enumerate(measured, 1):
         about = f"slide {number} of {name}: {slide}"
-        assert slide["inside"], about
+        assert slide["inside"] and slide["whole"], about
         assert slide["end"] <= 720 - 40, about  # the lowest strip has the number and the arrows
         assert slide["left"] >= 60, about
         assert slide["right"] <= 1280 - 60, about

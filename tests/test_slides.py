@@ -136,7 +136,9 @@ def test_a_figure_is_shown_without_its_code_and_code_with_what_it_prints() -> No
     assert slides.shown(code("a", figure, slide_type="-", show="code"))["pictures"] == []
 
 
-@pytest.mark.parametrize(("line", "lines", "size"), [("x", 1, 28), ("x" * 80, 1, 23), ("x" * 140, 1, 16), ("x", 25, 16)])
+@pytest.mark.parametrize(
+    ("line", "lines", "size"), [("x", 1, 28), ("x" * 80, 1, 23), ("x" * 140, 1, 16), ("x", 25, 16)]
+)
 def test_letters_of_code_are_as_large_as_fits(line: str, lines: int, size: float) -> None:
     cell = code("\n".join([line] * lines), slide_type="-")
     assert slides.letters(slides.Slide("", 1, [cell])) == pytest.approx(size, abs=0.1)
