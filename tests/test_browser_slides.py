@@ -126,7 +126,22 @@ def test_keys_go_on_and_the_speaker_sees_notes_and_minutes(open_page: Callable[.
     notes = opened.value.locator(".speaker-controls-notes .value")
     expect(notes).to_contain_text("2 minutes", timeout=30_000)
     expect(notes).to_contain_text("counts input channels")
+    assert notes.locator("svg").count() > notes.locator("math").count() == 0  # a formula once, as a picture
     opened.value.close()
+
+
+def test_a_deck_can_be_printed(open_page: Callable[..., Page], lectures: str) -> None:
+    """A page a slide and one more for each further step of it, each as large as on the screen."""
+    page = open_deck(open_page, f"{lectures}/{DECKS['01'].stem}.html?print-pdf")
+    expect(page.locator(".pdf-page").first).to_be_visible()
+    sizes = page.locator(".pdf-page").evaluate_all("p => p.map((e) => [e.clientWidth, e.clientHeight])")
+    assert len(sizes) >= len(DECKS["01"].slides)
+    assert {width for width, _ in sizes} == {1280}
+    ends = page.locator(".pdf-page .cell").evaluate_all(
+        "c => c.map((e) => e.getBoundingClientRect().bottom - e.closest('.pdf-page').getBoundingClientRect().top)"
+    )
+    assert max(ends) <= 720
+    assert page.locator(".pdf-page h1").evaluate("e => e.getBoundingClientRect().left") >= 60
 
 
 def test_index_leads_to_every_section(open_page: Callable[..., Page], lectures: str) -> None:

@@ -8,7 +8,7 @@ window.MathJax = {
 
 // Letters as large as the slide allows, when its formulas have their sizes. A picture takes what the text leaves.
 function fit() {
-  for (const slide of document.querySelectorAll(".slides > section")) {
+  for (const slide of document.querySelectorAll(".slides section")) {
     const shown = [...slide.children].filter((part) => part.tagName !== "ASIDE");
     const runsOver = () =>
       shown.some((part) => part.offsetTop + part.offsetHeight > 720 - 44 || part.scrollWidth > part.clientWidth);
@@ -19,6 +19,8 @@ function fit() {
     while (runsOver() && size("--text") > 26) set("--text", size("--text") - 2);
     while (runsOver() && size("--letters") > 16) set("--letters", Math.max(16, size("--letters") - 1)); // those of code
   }
+  // The speaker's window gets a copy of the notes without MathJax's style, which hides these doubles from the eye.
+  for (const double of document.querySelectorAll(".notes mjx-assistive-mml")) double.remove();
   document.body.dataset.fitted = "yes";
 }
 
