@@ -164,7 +164,7 @@ figures.show(
     "Mean gates: " + ", ".join(f"{n} {recorded[n].total_mean.mean():.2f}" for n in blocks) + ".",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 2}
 # ## How it was recorded
 #
 # The gates come out of one layer of each block, `block.gate`.
@@ -293,7 +293,7 @@ figures.show(
     ),
 )
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 1}
 # What would specificity be if classes had no effect? Not quite zero: class means differ by chance.
 
 # %% [markdown] slideshow={"slide_type": "notes"}

@@ -6,6 +6,15 @@ window.MathJax = {
   startup: { pageReady: () => Promise.all([MathJax.startup.defaultPageReady(), laidOut]).then(fit) },
 };
 
+// The first that a slide matches, and the size, in pixels, at which its letters begin.
+const LARGEST = [
+  [":has(.explorer)", 26],
+  [".beside", 34],
+  [":has(.picture)", 30],
+  [":has(pre, table, blockquote)", 38],
+  ["*", 46],
+];
+
 // Letters as large as the slide allows, when its formulas have their sizes. A picture takes what the text leaves.
 function fit() {
   for (const slide of document.querySelectorAll(".slides section")) {
@@ -14,8 +23,7 @@ function fit() {
       shown.some((part) => part.offsetTop + part.offsetHeight > 720 - 44 || part.scrollWidth > part.clientWidth);
     const size = (name) => parseFloat(slide.style.getPropertyValue(name));
     const set = (name, pixels) => slide.style.setProperty(name, `${pixels}px`);
-    const largest = Object.entries({ ".beside": 34, ":has(.picture)": 30, ":has(pre, table, blockquote)": 38, "*": 46 });
-    set("--text", largest.find(([kind]) => slide.matches(kind))[1]);
+    set("--text", LARGEST.find(([kind]) => slide.matches(kind))[1]);
     while (runsOver() && size("--text") > 26) set("--text", size("--text") - 2);
     while (runsOver() && size("--letters") > 16) set("--letters", Math.max(16, size("--letters") - 1)); // those of code
   }
@@ -50,13 +58,13 @@ if (window.Reveal) {
   for (const explorer of document.querySelectorAll(".explorer")) {
     // Arrow keys on an explorer's slider move the slider, not the lecture.
     explorer.addEventListener("keydown", (event) => event.stopPropagation());
-    // Once it is drawn: smaller, if that makes it fit. What is still too long is scrolled.
+    // While it is drawn: smaller, if that makes it fit. What is still too long is scrolled.
+    const content = explorer.firstElementChild;
     const watch = new ResizeObserver(() => {
-      const ratio = explorer.clientHeight / explorer.firstElementChild.offsetHeight;
-      if (!explorer.querySelector(".senet-explorer") || !Number.isFinite(ratio)) return;
-      explorer.firstElementChild.style.zoom = Math.max(0.8, Math.min(1, ratio));
-      watch.disconnect();
+      content.style.zoom = 1;
+      content.style.zoom = Math.max(0.8, Math.min(1, explorer.clientHeight / content.offsetHeight || 1));
     });
-    watch.observe(explorer.firstElementChild);
+    for (const event of ["pointerdown", "keydown"]) explorer.addEventListener(event, () => watch.disconnect());
+    watch.observe(content);
   }
 }
