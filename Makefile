@@ -1,5 +1,5 @@
 # On a fresh machine: `make course` runs the course, `make test` runs the tests, `make lab` opens JupyterLab, `make site`
-# builds the site.
+# builds the site, `make slides` writes the lectures.
 # All of it happens in .venv, made with $(PYTHON), which may be any Python from 3.11 on.
 
 PYTHON ?= python3
@@ -9,7 +9,7 @@ CPU_WHEELS := https://download.pytorch.org/whl/cpu
 # What pages without a kernel load comes through npm, once; without npm there is a network to take it from.
 FETCH = $(PY) book/fetch.py || echo "Going on without: formulas and widgets of the site will need a network"
 
-.PHONY: course site test lab lint format notebooks clean
+.PHONY: course site slides test lab lint format notebooks clean
 
 course: $(VENV)/.ready
 	$(PY) -m senet_edu course
@@ -24,6 +24,11 @@ site: $(VENV)/.ready
 
 lab: $(VENV)/.ready
 	$(PY) -m jupyterlab notebooks/00_start.ipynb
+
+# The lectures: reveal.js, MathJax and the widget manager are fetched once; from then on this needs no network.
+slides: $(VENV)/.ready
+	@$(PY) book/fetch.py
+	@$(PY) book/slides.py
 
 # Tests of pages without a kernel need what npm fetches; without it they are skipped, and say so.
 test: $(VENV)/.ready-test lint
@@ -65,5 +70,5 @@ $(VENV)/.ready-test: $(VENV)/.ready
 
 clean:
 	rm -rf $(VENV) build dist _build *.egg-info
-	rm -rf book/_static/mathjax tests/js/fetched
+	rm -rf book/_static/mathjax book/_static/reveal tests/js/fetched
 	find book/_static/widgets -type f ! -name paths.js -delete

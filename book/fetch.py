@@ -6,7 +6,7 @@ fills, from npm's registry with npm, by checksum (nothing of it is committed, bu
 
 - book/_static/widgets/ with require.js and embed-amd.js, the loader and Jupyter's widget manager, and with
   anywidget.js, which comes with the installed anywidget;
-- book/_static/mathjax/ with MathJax, for formulas;
+- book/_static/mathjax/ with MathJax, for formulas, and book/_static/reveal/ with reveal.js, for slides;
 - tests/js/fetched/ with axe-core, which looks for what keeps people from reading a page.
 
 A page with widgets loads require.js, paths.js and embed-amd.js, in this order. What is there already is not fetched
@@ -57,7 +57,14 @@ PACKAGES = (
         "1b9c0a1c44df864e915690558e72adb9cc5203360daefd385084ced3b6c64c09",
         ROOT / "book" / "_static" / "mathjax",
         "package/es5/",
-        ("tex-mml-chtml.js", "input/tex/extensions/*", "output/chtml/fonts/*.woff"),
+        ("tex-mml-chtml.js", "tex-svg.js", "input/tex/extensions/*", "output/chtml/fonts/*.woff"),
+    ),
+    Package(
+        "reveal.js@6.0.2",
+        "2f0c20bfb02447a198a1ebe8a8c097a5437d035caa38f2820bf4ba887a3eac91",
+        ROOT / "book" / "_static" / "reveal",
+        "package/dist/",
+        ("reveal.js", "reveal.css", "plugin/notes.js"),
     ),
     Package(
         "axe-core@4.14.1",

@@ -14,20 +14,25 @@
 #     name: python3
 # ---
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 1}
 # # 02 · Build the block: squeeze, excite, scale
-#
+
+# %% [markdown]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/02_squeeze_excite_scale.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/02_squeeze_excite_scale.py)
-#
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # **You will** turn the block's three equations into code with the shape of every tensor, write the block in ten lines, and derive and check its gradient.
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **You need** [chapter 01](01_why_channels.ipynb): a convolution sums over its input channels and sees a small patch, and a gate is a number between 0 and 1 for each channel.
-#
+
+# %% [markdown]
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
 # | time to run | 7 s<!-- record: chapter-times.02_squeeze_excite_scale.seconds --> | the same: nothing is trained (estimated) |
 # | download | CIFAR-10, once: 170 MB | the same |
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The paper is Hu et al., *Squeeze-and-Excitation Networks*, [arXiv 1709.01507](https://arxiv.org/abs/1709.01507). Equation and table numbers here are the paper's. The course grew out of a handful of notes on SE found on the web; where one has an error, we show it.
 
 # %% tags=["nbval-skip", "remove-cell"]
@@ -37,7 +42,7 @@ if "google.colab" in sys.modules:
     get_ipython().run_line_magic("pip", "install -q git+https://github.com/senet-edu/senet-edu@main")  # noqa: F821
     get_ipython().system("senet-edu doctor")  # noqa: F821
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # We start with images and a small trained network, and ask what one of its layers sees. The network is an SE-ResNet-18 with a quarter of the usual channels, trained on CIFAR-10 in [chapter 05](05_train_se_resnet18.ipynb). (A ResNet is a chain of *residual blocks*: two or three convolutions whose result, the *branch*, is added to the block's input, the *skip*. CIFAR-10: 60,000 photographs of 32×32 pixels in ten classes.)
 
 # %% tags=["nbval-ignore-output"]
@@ -51,17 +56,25 @@ dataset = se.data.load_course_data("test")
 network = se.results.load_network("se_resnet18-quarter").eval()
 print(dataset.about)
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 2}
 # ## What a convolution hands over
 #
 # Eq. 1 from [chapter 01](01_why_channels.ipynb): a convolution turns $C'$ maps $X = [x^1, \dots, x^{C'}]$ into $C$ maps $U = [u_1, \dots, u_C]$,
 #
 # $$u_c = v_c * X = \sum_{s=1}^{C'} v_c^s * x^s,$$
 #
-# with fixed weights, and each number in $u_c$ has seen only the patch under the kernel. (Here $s$ counts input channels; in the rest of the chapter it is the gates.)
-#
-# What does such a $U$ look like in our network? A *stage* is a run of residual blocks with the same resolution, and SE blocks are named after it: SE_4_2 sits in the second block of stage 4. Its $U$ has 64 channels of 8×8 numbers. (In a ResNet a normalisation stands between the convolution and the SE block; it shifts and rescales each channel, so numbers may be negative.)
-#
+# with fixed weights, and each number in $u_c$ has seen only the patch under the kernel.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# (Here $s$ counts input channels; in the rest of the chapter it is the gates.)
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# What does such a $U$ look like in our network?
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# A *stage* is a run of residual blocks with the same resolution, and SE blocks are named after it: SE_4_2 sits in the second block of stage 4. Its $U$ has 64 channels of 8×8 numbers. (In a ResNet a normalisation stands between the convolution and the SE block; it shifts and rescales each channel, so numbers may be negative.)
+
+# %% [markdown]
 # To see $U$ we use a *hook*: a function that PyTorch calls when a layer runs, here with what enters the block.
 
 # %% tags=["nbval-ignore-output"]
@@ -83,20 +96,21 @@ U_first = maps_before(block, dataset.images[dataset.labels == 6][:100])  # [100,
 U_second = maps_before(block, dataset.images[dataset.labels == 9][:100])  # [100, 64, 8, 8]
 print(tuple(U_first.shape), tuple(U_second.shape))
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 figures.show(
     figures.feature_maps({first: U_first[0, :8], second: U_second[0, :8]}, [f"u_{c}" for c in range(8)]),
     alt=f"Eight of the 64 maps of one {first} and of one {second}, 8×8 numbers each. Bright is high, dark is low; "
     "the maps differ from channel to channel and from image to image.",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Squeeze: one number a channel
 #
 # Each number in $U$ has seen only its own neighbourhood. We want, for each channel, one number that has seen the whole picture. The plainest choice is the mean over all $H \times W$ positions (eq. 2; $sq$ for squeeze):
 #
 # $$z_c = F_{sq}(u_c) = \frac{1}{H \times W} \sum_{i=1}^{H} \sum_{j=1}^{W} u_c(i, j)$$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # In code this is one line. It is also called *global average pooling*.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment"}
@@ -105,10 +119,13 @@ z = U_first.mean(dim=(2, 3))  # [100, 64]
 assert torch.equal(z, se.squeeze(U_first))
 print(f"{U_first[0].numel():,} numbers became {z[0].numel()}")
 
-# %% [markdown]
-# Two things should hold. A constant map must squeeze to its constant, and shuffling the positions must change nothing: the mean forgets *where*.
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# Two things should hold.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# A constant map must squeeze to its constant, and shuffling the positions must change nothing: the mean forgets *where*.
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 constant = torch.full((1, 64, 8, 8), 3.0)  # [1, C, H, W]
 shuffled = U_first.flatten(2)[:, :, torch.randperm(8 * 8)].view_as(U_first)  # positions mixed
 
@@ -116,10 +133,13 @@ assert torch.equal(se.squeeze(constant), torch.full((1, 64), 3.0))
 assert torch.allclose(se.squeeze(shuffled), se.squeeze(U_first), atol=1e-5)
 print("a constant stays: yes; position forgotten: yes")
 
-# %% [markdown]
-# One of the notes this course grew out of divides by $H \times C$. With $C = W$ nobody would notice; here is what it does elsewhere. Another pools with `F.avg_pool2d(u, u.size(2))`, a square window of side $H$, which is right for square maps only.
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# One of the notes this course grew out of divides by $H \times C$.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# With $C = W$ nobody would notice; here is what it does elsewhere. Another pools with `F.avg_pool2d(u, u.size(2))`, a square window of side $H$, which is right for square maps only.
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 tall = torch.ones(1, 16, 8, 4)  # [1, C, H, W], all ones: every mean must be 1
 wrong = tall.sum(dim=(2, 3)) / (8 * 16)  # divided by H·C
 print("mean:", se.squeeze(tall)[0, 0].item(), " with 1/(H·C):", wrong[0, 0].item())
@@ -128,16 +148,17 @@ try:
 except RuntimeError:
     print("avg_pool2d with a window of H × H: no window fits a map of 8 × 4")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # > **Before you run the next cell:** $z$ of a hundred images of one class and of a hundred of another, drawn over the 64 channels, with one standard deviation shaded. In how many channels will the two bands not touch: none, some, most?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What to look at</summary>
 #
 # In some channels the bands do not touch: one such channel alone would sort most images right. In most channels they overlap. The cell counts. Keep this in mind: the next step computes the gates from $z$ and from nothing else, so they can tell two images apart only if $z$ does.
 #
 # </details>
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
 z_first, z_second = se.squeeze(U_first), se.squeeze(U_second)  # [100, 64] each
 gap = (z_first.mean(0) - z_second.mean(0)).abs()  # [64]
 apart = (gap > z_first.std(0) + z_second.std(0)).sum().item()
@@ -171,18 +192,23 @@ checks.squeeze(my_squeeze)  # "not tried yet", or right, or what is probably wro
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Excite: from what is there to what matters
 #
 # $z$ says how active each channel is. Now we want a gate for each channel: a number that says how much of it to let through, *for this image*. The paper asks two things of the function from $z$ to the gates $s$:
 #
 # - it must be able to learn how channels depend on each other, not only linearly;
-# - it must let several channels be open at once. (A softmax would not: its outputs share a sum of one, so a channel opens only if others close.)
-#
+# - it must let several channels be open at once.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# (A softmax would not: its outputs share a sum of one, so a channel opens only if others close.)
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # Two small layers do it (eq. 3; $ex$ for excitation, $\delta$ is the ReLU, $\sigma$ the sigmoid $\sigma(a) = 1/(1 + e^{-a})$):
 #
 # $$s = F_{ex}(z, W) = \sigma(W_2\, \delta(W_1 z)), \qquad W_1 \in \mathbb{R}^{\frac{C}{r} \times C},\quad W_2 \in \mathbb{R}^{C \times \frac{C}{r}}$$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The first layer narrows $C$ channels to $C/r$ hidden units, the second widens them again. $r$ is the *reduction ratio*, 16 in the paper. One full layer would cost $C^2$ weights; the two cost $2C^2/r$. The two layers may have biases $b_1$ and $b_2$, as in the paper's released models; its *ablations* (experiments that change one part at a time) leave them out. The package has it as an argument, `bias=True`.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment"}
@@ -192,10 +218,13 @@ channels, hidden = w2.shape
 print(f"C = {channels}, r = {block.reduction}, hidden = {hidden}")
 print(f"weights: {w1.numel() + w2.numel()} in two layers, {channels**2:,} in one")
 
-# %% [markdown]
-# In code each image is a *row* of `z`, so $W_1 z$ is written `z @ w1.T`. Step by step for the first class, and with `se.excite` for the second:
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# In code each image is a *row* of `z`, so $W_1 z$ is written `z @ w1.T`.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Step by step for the first class, and with `se.excite` for the second:
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 with torch.no_grad():
     h = torch.relu(z_first @ w1.T + b1)  # [100, hidden]
     s_first = torch.sigmoid(h @ w2.T + b2)  # [100, 64]
@@ -205,18 +234,20 @@ with torch.no_grad():
 assert s_first.min() > 0 and s_first.max() < 1
 print("every gate lies between 0 and 1:", tuple(s_first.shape))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # (One note writes `F.sigmoid`. It is an old spelling of `torch.sigmoid`: the same function.)
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # > **Before you run the next cell:** a gate of 0.5 is σ(0): what the block gives when $W_2$ and $b_2$ are zero. Will the gates of this trained block stay at 0.5, go to 1, or spread?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
 # They spread around 0.5, differently for the two classes. One gate of this block moves over the 10,000 test images with a standard deviation of 0.14<!-- record: se_resnet18-quarter-gates.SE_4_2.movement -->, on average over its channels. That is not a matter of course: with weight decay (a pull of all weights towards zero during training) on the SE layers they shrink towards 0.5. [Chapter 05](05_train_se_resnet18.ipynb) shows it, [chapter 07](07_what_the_gates_learned.ipynb) looks at what the gates learn.
 #
 # </details>
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
 figures.show(
     figures.class_curves({first: s_first, second: s_second}, "gate s"),
     alt=f"The gates of a hundred images of {first} and of {second} over 64 channels, mean and one standard deviation. "
@@ -247,13 +278,14 @@ checks.excite(my_excite)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 2}
 # ## Scale: every map times its gate
 #
 # The gates go back to the maps (eq. 4): the whole map $u_c$ is multiplied by the one number $s_c$.
 #
 # $$\tilde{x}_c = F_{scale}(u_c, s_c) = s_c\, u_c$$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The only thing to take care of is the shape: `[N, C]` becomes `[N, C, 1, 1]`, and PyTorch repeats it over the positions.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment"}
@@ -264,7 +296,13 @@ assert torch.equal(x_tilde, se.scale(U_first, s_first))
 assert torch.equal(se.scale(U_first, torch.ones(100, 64)), U_first)
 print("gates of one give the maps back: yes")
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# Eight maps of one image, before and after.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# The number above each is its gate; the four most closed channels stand on the left, the four most open on the right.
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 shown = s_first[0].argsort()[[0, 1, 2, 3, -4, -3, -2, -1]]  # the four most closed and the four most open
 figures.show(
     figures.feature_maps(
@@ -274,13 +312,14 @@ figures.show(
     f"open on the right. Gates run from {s_first[0].min():.2f} to {s_first[0].max():.2f}; the closed ones fade.",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## The block in ten lines
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # That is all of it. As a module:
 
 
-# %% slideshow={"slide_type": "fragment"}
+# %% slideshow={"slide_type": "-"}
 class TenLineSE(torch.nn.Module):
     def __init__(self, channels, reduction=16):
         super().__init__()
@@ -293,7 +332,7 @@ class TenLineSE(torch.nn.Module):
         return u * s[:, :, None, None]  # [N, C, H, W]
 
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # `se.SEBlock` is the same with its options (bias, squeeze, gate, a floor for the hidden width). With the same weights it gives the same output:
 
 # %% tags=["nbval-check-output"]
@@ -303,10 +342,13 @@ ours.fc2.load_state_dict(block.fc2.state_dict())
 assert torch.allclose(ours(U_first), block(U_first), atol=1e-6)
 print("our ten lines equal se.SEBlock")
 
-# %% [markdown]
-# What if $r$ is larger than $C$, or zero? `TenLineSE(64, 128)` would have no hidden unit at all. `se.SEBlock` keeps at least `min_hidden=1`, and refuses what makes no sense:
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# What if $r$ is larger than $C$, or zero?
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# `TenLineSE(64, 128)` would have no hidden unit at all. `se.SEBlock` keeps at least `min_hidden=1`, and refuses what makes no sense:
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 print("C = 64, r = 128: hidden width", se.SEBlock(64, 128).fc1.out_features)
 try:
     se.SEBlock(64, 0)
@@ -347,17 +389,17 @@ checks.se_block(MySE)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Move one channel and watch the gates
 #
 # Four networks were trained with $r$ = 2, 4, 8 and 16 (quarter width, one seed each), and here are their real weights, from C = 16 to C = 128; $z$ starts at the mean over a class's test images: choose C and $r$, then move one channel of $z$.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 from senet_edu import widgets
 
 widgets.BlockExplorer()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The picture reads from top to bottom: $z$, the rows of $W_1$, the columns of $W_2$ (as $W_2^\top$, so that a row is a hidden unit in both), the gates. A bar beside $W_1$ is what a hidden unit gets before the ReLU; hollow bars are negative, so the unit is off. (For a block of your own: `widgets.BlockExplorer(block, z)`.)
 #
 # > **Try it:** take C = 64 and $r$ = 16, and move a channel of $z$ as far as it goes. Which gates answer, and is the channel's own gate among those that move most? Then find a channel that switches a hidden unit off: what does moving it further still change?
@@ -368,14 +410,17 @@ widgets.BlockExplorer()
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## One function, many spellings
 #
 # You will meet the block in other clothes. They all compute eqs 2 to 4 once their weights and biases agree.
 #
-# **1×1 convolutions.** A 1×1 convolution on `[N, C, 1, 1]` multiplies by a matrix and adds a bias: it is a linear layer with two extra axes. torchvision writes the block this way.
+# **1×1 convolutions.** A 1×1 convolution on `[N, C, 1, 1]` multiplies by a matrix and adds a bias: it is a linear layer with two extra axes.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# torchvision writes the block this way.
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 from torchvision.ops import SqueezeExcitation
 
 theirs = SqueezeExcitation(64, hidden)
@@ -389,8 +434,11 @@ assert torch.allclose(theirs(U_first), block(U_first), atol=1e-6)
 print("torchvision.ops.SqueezeExcitation agrees")
 
 
-# %% [markdown]
-# **Our notes.** Two of them have linear layers without biases, a third 1×1 convolutions with biases and a square pooling window. First the two ways of writing:
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# **Our notes.** Two of them have linear layers without biases, a third 1×1 convolutions with biases and a square pooling window.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# First the two ways of writing:
 
 
 # %%
@@ -415,10 +463,10 @@ def note_with_convolutions(x, w1, w2, b1, b2):
     return x * w
 
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "-"}
 # Without biases they are one function; with the biases of our block, the third is our block:
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 with torch.no_grad():
     linear = NoteWithLinear(w1, w2)(U_first)
     convolutions = note_with_convolutions(U_first, w1, w2, b1=None, b2=None)
@@ -427,10 +475,13 @@ assert torch.allclose(linear, convolutions, atol=1e-6)
 assert torch.allclose(with_biases, block(U_first), atol=1e-6)
 print("the notes agree with each other without biases, and with our block when given its biases")
 
-# %% [markdown]
-# One of the two prints its version with the commas missing. Python says so at once:
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 1}
+# One of the two prints its version with the commas missing.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Python says so at once:
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 note = """
 fc = nn.Sequential(
     nn.Linear(channel, channel // reduction, bias=False)
@@ -442,27 +493,43 @@ try:
 except SyntaxError:
     print("does not parse")
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## The gradient has two paths
 #
 # What does the block do in the backward pass? Let $L$ be the loss and $g_c(i,j) = \partial L / \partial \tilde{x}_c(i,j)$ the gradient that arrives. From $\tilde{x}_c = s_c u_c$, the product rule gives two things. First, what arrives at a gate: all positions of its map add up,
 #
 # $$\frac{\partial L}{\partial s_c} = \sum_{i,j} g_c(i,j)\, u_c(i,j).$$
-#
-# Gradient descent moves the gate against this sum: up where the sum is negative. Second, each $u_c(i,j)$ matters in two ways: directly, and through $z_c$, which moved *all* gates:
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Gradient descent moves the gate against this sum: up where the sum is negative.
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# Second, each $u_c(i,j)$ matters in two ways: directly, and through $z_c$, which moved *all* gates:
 #
 # $$\frac{\partial L}{\partial u_c(i,j)} = \underbrace{s_c\, g_c(i,j)}_{\text{direct}} + \underbrace{\frac{1}{HW}\,\frac{\partial L}{\partial z_c}}_{\text{through the gates}}$$
-#
-# (The factor $1/HW$ is $\partial z_c / \partial u_c(i,j)$: $z_c$ is a mean of $HW$ numbers.) For $\partial L/\partial z$, go backward through eq. 3 one step at a time. Name what enters each non-linearity: $a_1 = W_1 z + b_1$, $h = \delta(a_1)$, $a_2 = W_2 h + b_2$, $s = \sigma(a_2)$. The symbol $\odot$ multiplies element by element.
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# (The factor $1/HW$ is $\partial z_c / \partial u_c(i,j)$: $z_c$ is a mean of $HW$ numbers.)
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# For $\partial L/\partial z$, go backward through eq. 3 one step at a time. Name what enters each non-linearity: $a_1 = W_1 z + b_1$, $h = \delta(a_1)$, $a_2 = W_2 h + b_2$, $s = \sigma(a_2)$.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# The symbol $\odot$ multiplies element by element.
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # - The sigmoid's derivative is $s(1-s)$, so $\partial L/\partial a_2 = s \odot (1-s) \odot \partial L/\partial s$.
 # - A linear layer sends the gradient back through its transpose: $\partial L/\partial h = W_2^\top\, \partial L/\partial a_2$. (With images as rows, $W^\top g$ is `g @ W`.)
 # - The ReLU lets it pass where $a_1 > 0$: $\partial L/\partial a_1 = [a_1 > 0] \odot \partial L/\partial h$ (the bracket is 1 where true, else 0).
 # - And $W_1^\top$ brings it to $z$: $\partial L/\partial z = W_1^\top\, \partial L/\partial a_1$.
-#
-# The second path is what a plain convolution lacks: the gradient at each position depends on every other position and channel, through one number a channel. Note also the factor $s(1-s)$: a gate near 0 or near 1 hardly learns (it is *saturated*).
 
-# %%
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# The second path is what a plain convolution lacks: the gradient at each position depends on every other position and channel, through one number a channel.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Note also the factor $s(1-s)$: a gate near 0 or near 1 hardly learns (it is *saturated*).
+
+# %% slideshow={"slide_type": "-"}
 u = torch.randn(2, 64, 8, 8, dtype=torch.float64, requires_grad=True)  # [N, C, H, W]
 g = torch.randn(2, 64, 8, 8, dtype=torch.float64)  # ∂L/∂x̃, as if it came from the layers above
 double = se.SEBlock(64, 16).double()
@@ -479,7 +546,7 @@ with torch.no_grad():
     direct = s[:, :, None, None] * g  # [N, C, H, W]
     through_gates = dL_dz[:, :, None, None] / (8 * 8)  # [N, C, 1, 1]
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 assert torch.allclose(u.grad, direct + through_gates)
 print("the derived gradient equals autograd's")
 
@@ -505,9 +572,10 @@ checks.gate_gradient(my_gate_gradient)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What to take along
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # | symbol | meaning | shape | in code |
 # |---|---|---|---|
 # | $U$, $u_c$ | maps after a convolution, one of them | `[N, C, H, W]` | `u` |
@@ -516,8 +584,11 @@ checks.gate_gradient(my_gate_gradient)
 # | $s$ | gates, eq. 3 | `[N, C]` | `se.excite(z, w1, w2, b1, b2)` |
 # | $\tilde{X}$ | scaled maps, eq. 4 | `[N, C, H, W]` | `se.scale(u, s)` |
 # | $r$ | reduction ratio | a number | `reduction=16` |
-#
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # - **The paper says:** squeeze by the mean, excite by two layers and a sigmoid, multiply. Its ablations try the maximum (a little worse), tanh (worse) and ReLU (worse than no block) instead.
 # - **We showed:** the equations as code, the same function in four spellings, the gradient by hand. Nothing yet about whether it helps.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # - **Next:** [chapter 03](03_what_attention_costs.ipynb) counts what this costs.
 # - **To read:** sections 3 and 6 of the paper.

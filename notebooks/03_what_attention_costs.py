@@ -14,20 +14,25 @@
 #     name: python3
 # ---
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 1}
 # # 03 · Count what attention costs: weights, arithmetic, time
-#
+
+# %% [markdown]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/03_what_attention_costs.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/03_what_attention_costs.py)
-#
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # **You will** derive how many weights SE adds to a network and check the formula against counts, measure why its time has little to do with its arithmetic, and choose a reduction ratio $r$ by what it costs and what it buys.
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **You need** [chapter 02](02_squeeze_excite_scale.ipynb): $U$ with $C$ maps of $H \times W$ numbers, the squeezed $z$, the gates $s$, the two layers $W_1$ and $W_2$. (All symbols stand in the [glossary](C_words_and_symbols.ipynb).)
-#
+
+# %% [markdown]
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
 # | time to run | 9 s<!-- record: chapter-times.03_what_attention_costs.seconds --> | the same (estimated: most of it is counting, on the CPU) |
 # | download | nothing | nothing |
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Nothing is trained on this page. Where it shows accuracies, it reads the records of earlier runs.
 
 # %% tags=["nbval-skip", "remove-cell"]
@@ -43,16 +48,17 @@ import torch
 import senet_edu as se
 from senet_edu import checks, cost, figures
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 2}
 # ## The weights of one block
 #
 # All learned numbers of an SE block sit in its two layers. $W_1$ leads from $C$ channels to $C/r$ hidden units: a matrix of $\frac{C}{r} \times C$. $W_2$ leads back: $C \times \frac{C}{r}$. Squeeze and scale have no weights. Together
 #
 # $$\underbrace{\frac{C}{r} \cdot C}_{W_1} + \underbrace{C \cdot \frac{C}{r}}_{W_2} = \frac{2\,C^2}{r}$$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # and, if the layers have biases, one number more for each output: $C/r$ in the first layer, $C$ in the second. The paper's ablations leave the biases out, its released models have them; both are counted below.
 
-# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment"}
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment", "show": "output"}
 C, r = 512, 16
 block = se.SEBlock(C, r, bias=False)
 with_biases = se.SEBlock(C, r, bias=True)
@@ -63,10 +69,13 @@ assert cost.parameters(block) == 2 * C**2 / r
 assert cost.parameters(with_biases) == 2 * C**2 / r + C / r + C
 print(f"together {cost.parameters(block):,}; with biases {cost.parameters(with_biases):,}")
 
-# %% [markdown]
-# A hidden layer has a whole number of units. Where $r$ does not divide $C$, that number is $C/r$ rounded down, written `C // r`. Where $r > C$ it would be zero, and a layer of zero units lets nothing through; `se.SEBlock` then keeps one (`min_hidden=1`).
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# A hidden layer has a whole number of units.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Where $r$ does not divide $C$, that number is $C/r$ rounded down, written `C // r`. Where $r > C$ it would be zero, and a layer of zero units lets nothing through; `se.SEBlock` then keeps one (`min_hidden=1`).
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 for C, r in ((64, 16), (48, 5), (8, 16)):
     hidden = se.SEBlock(C, r).fc1.out_features
     print(f"C = {C:2}, r = {r:2}: C/r = {C / r:4.1f}, hidden width {hidden}")
@@ -96,16 +105,29 @@ checks.se_weights(my_se_weights)  # "not tried yet", or right, or what is probab
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## The weights of a network: equation 5
 #
-# A network has many blocks. Call a run of blocks with the same number of output channels a *stage* $s$, with $N_s$ blocks of $C_s$ channels each. (The letter $s$ has three uses in the paper: the gates, an input channel in eq. 1, a stage in eq. 5. In this section it counts stages.) Each block of a stage costs the same, so the stage costs $N_s \cdot 2C_s^2/r$, and the network, without biases (eq. 5):
+# A network has many blocks. Call a run of blocks with the same number of output channels a *stage* $s$, with $N_s$ blocks of $C_s$ channels each.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# (The letter $s$ has three uses in the paper: the gates, an input channel in eq. 1, a stage in eq. 5. In this section it counts stages.)
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# Each block of a stage costs the same, so the stage costs $N_s \cdot 2C_s^2/r$, and the network, without biases (eq. 5):
 #
 # $$\frac{2}{r} \sum_{s} N_s \cdot C_s^2$$
-#
-# ResNet-18 has two blocks in each of four stages, with 64, 128, 256 and 512 channels. (Stage 1 is the first convolution; the four stages count from 2 to 5.) The sum is $2 \cdot (64^2 + 128^2 + 256^2 + 512^2) = 696{,}320$, and SE adds $1{,}392{,}640 / r$ weights. The cell builds the networks and counts. (On the device `"meta"` tensors have shapes and no numbers: counting needs no more.)
 
-# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment"}
+# %% [markdown] slideshow={"slide_type": "notes"}
+# ResNet-18 has two blocks in each of four stages, with 64, 128, 256 and 512 channels. (Stage 1 is the first convolution; the four stages count from 2 to 5.) The sum is $2 \cdot (64^2 + 128^2 + 256^2 + 512^2) = 696{,}320$, and SE adds $1{,}392{,}640 / r$ weights.
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# The cell builds the networks and counts.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# (On the device `"meta"` tensors have shapes and no numbers: counting needs no more.)
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 RESNET18 = {64: 2, 128: 2, 256: 2, 512: 2}  # C_s: N_s
 with torch.device("meta"):
     plain = se.create_model("resnet18")
@@ -117,10 +139,10 @@ counted = cost.parameters(no_bias) - cost.parameters(plain)
 assert counted == by_formula == 1_392_640 / 16
 print(f"eq. 5: {by_formula:,.0f}, counted: {counted:,}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # With biases there is one number more for each hidden unit and each channel. Counted against the whole network:
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 biases = cost.parameters(with_se) - cost.parameters(no_bias)
 hidden = sum(block.fc1.out_features for block in se.models.se_blocks(with_se).values())
 gates = sum(block.channels for block in se.models.se_blocks(with_se).values())
@@ -152,13 +174,14 @@ checks.added_weights(my_added_weights)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Where the weights sit
 #
 # ResNet-50 has 3, 4, 6 and 3 blocks, with 256, 512, 1,024 and 2,048 channels. The widths double from stage to stage, and the square makes each block four times as dear as one a stage before.
 #
 # > **Before you run the next cell:** what share of all SE weights sits in the last stage, stage 5, in ResNet-18 and in ResNet-50: a quarter, a half, more?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What comes out</summary>
 #
 # More than half: 75.3 % in ResNet-18, 62.5 % in ResNet-50, where stage 4 has twice as many blocks. This is why the paper looks at the last stage when it asks what could be left out: without it SE-ResNet-50 grows by 3.7 % in place of 9.8 % (the paper says 4 % and 10 %), and its top-5 error rises by less than 0.1 points.
@@ -175,7 +198,7 @@ for name, stages in (("ResNet-18", RESNET18), ("ResNet-50", RESNET50)):
     print(f"  in the last stage: {shares[name][-1]:.1f} %")
 assert per_stage == [24_576, 131_072, 786_432, 1_572_864]
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
 figures.show(
     figures.bars(shares, ["stage 2", "stage 3", "stage 4", "stage 5"], "share of the SE weights, %"),
     alt="Share of the SE weights in each stage. "
@@ -198,14 +221,21 @@ print(f"all stages {sum(per_stage) / weights:.2%}, without the last {without_las
 assert (weights, cost.parameters(se_resnet50)) == (25_557_032, 28_088_024)
 print(f"ResNet-50 {weights:,}, with SE and biases {cost.parameters(se_resnet50):,}")
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## The arithmetic
 #
-# A *multiply-add* is one product added to a sum, the step that convolutions and layers are made of. (The paper counts these and calls them FLOPs; others count the product and the sum apart and get twice as many.)
-#
-# A 3×3 convolution from $C'$ to $C$ channels has $9\,C'C$ weights, and uses every one of them at each of the $H \times W$ positions of its output: $9\,C'C\,HW$ multiply-adds. The SE layers see $z$, one number a channel, once an image. So each of their weights is used once: $2C^2/r$ multiply-adds, as many as there are weights.
+# A *multiply-add* is one product added to a sum, the step that convolutions and layers are made of.
 
-# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment"}
+# %% [markdown] slideshow={"slide_type": "notes"}
+# (The paper counts these and calls them FLOPs; others count the product and the sum apart and get twice as many.)
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# A 3×3 convolution from $C'$ to $C$ channels has $9\,C'C$ weights, and uses every one of them at each of the $H \times W$ positions of its output: $9\,C'C\,HW$ multiply-adds.
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# The SE layers see $z$, one number a channel, once an image. So each of their weights is used once: $2C^2/r$ multiply-adds, as many as there are weights.
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 arithmetic = {name: cost.multiply_adds(model) for name, model in (("plain", plain), ("with SE", no_bias))}
 added = arithmetic["with SE"] - arithmetic["plain"]
 assert added == cost.added_weights(RESNET18, reduction=16)  # each SE weight once an image
@@ -215,9 +245,10 @@ print(f"SE adds {added:,}: {added / arithmetic['plain']:.3%}")
 maps = 2 * (64 * 32**2 + 128 * 16**2 + 256 * 8**2 + 512 * 4**2)  # numbers in the U of all blocks
 print(f"with a sum and a product for each number of U: {(added + 2 * maps) / arithmetic['plain']:.2%}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # (The squeeze adds up the numbers of $U$, and the scale multiplies each by its gate. Such steps are usually left out of the count, in the paper too. The last line has them; it is still next to nothing.)
-#
+
+# %% [markdown]
 # ### Exercise 3.3: multiply-adds of a residual block · medium · 8 minutes
 #
 # A residual block of ResNet-18 that keeps its shape has two 3×3 convolutions from $C$ to $C$ channels at $H \times W$ positions (zeros are put around the maps, so no position is lost). Write `my_multiply_adds(channels, height, width, reduction)`: the pair (multiply-adds of its two convolutions, multiply-adds of the two SE layers). Then divide the second by the first on paper: what remains of $C$?
@@ -243,20 +274,21 @@ checks.multiply_adds(my_multiply_adds)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## The time
 #
 # So a block of stage 2 gains one multiply-add for every 147,456 that it has. Now with a watch, in evaluation and without gradients. The two blocks take turns, and the middle one of several times is shown.
 #
 # > **Before you run the next cell:** by how much will SE slow this block down: by less than 0.1 %, by about 1 %, by 10 % or more?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
 # By far more than its arithmetic. It depends on the machine, and on what else it is doing, which is why the cell below measures on yours. For whole networks we keep a record: on the CPU core that made it, SE added 3.2 %<!-- record: se-overhead.full.forward.overhead --> to the forward pass of ResNet-18 and 8.7 %<!-- record: se-overhead.quarter.forward.overhead --> to that of its quarter-width twin. The paper measured SE-ResNet-50: from 164 to 167 ms an image on a CPU (2 %), and from 190 to 209 ms (10 %) for forward and backward of 256 images on eight GPUs. Others' runs of SE-ResNet-18 on one GPU took 8 to 20 % longer than plain ones; we have not measured one.
 #
 # </details>
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment", "show": "output"}
 device = se.training.best_device()
 images = 64 if device.type == "cpu" else 1024
 C, H, W = 64, 32, 32
@@ -270,13 +302,19 @@ print(f"multiply-adds: +{1 / (9 * 16 * H * W):.5%}")
 print(f"time on {device}: {1000 * took['plain']:.1f} and {1000 * took['with SE']:.1f} ms, ", end="")
 print(f"{took['with SE'] / took['plain'] - 1:+.1%}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A busy machine may print anything here, even a minus: run it again.
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Count bytes instead
 #
-# Arithmetic is not all that takes time. Numbers must come from memory to where they are multiplied, and results must go back. Count that: each operation reads its inputs once and writes its output once. In a residual block on maps of $M$ bytes:
+# Arithmetic is not all that takes time. Numbers must come from memory to where they are multiplied, and results must go back.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Count that: each operation reads its inputs once and writes its output once.
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
+# In a residual block on maps of $M$ bytes:
 #
 # | operation | reads | writes | |
 # |---|---|---|---|
@@ -286,10 +324,20 @@ print(f"{took['with SE'] / took['plain'] - 1:+.1%}")
 # | the sum of branch and skip | $2M$ | $M$ | |
 # | **squeeze** | $M$ | | $z$ is small |
 # | **scale** | $M$ | $M$ | every map times its gate |
-#
-# Without SE that is $15M$; SE adds $3M$, a fifth. It must read $U$ twice: no gate is known before the squeeze has seen all of it. `cost.memory_traffic` counts this by following PyTorch's operations through a network. It assumes that each of them runs by itself, as in PyTorch without compiling, and that no cache keeps anything from one to the next. So it is a count to compare with, as the multiply-adds are, and not a measurement.
 
-# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment"}
+# %% [markdown] slideshow={"slide_type": "-"}
+# Without SE that is $15M$; SE adds $3M$, a fifth.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# It must read $U$ twice: no gate is known before the squeeze has seen all of it.
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# `cost.memory_traffic` counts this by following PyTorch's operations through a network.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# It assumes that each of them runs by itself, as in PyTorch without compiling, and that no cache keeps anything from one to the next. So it is a count to compare with, as the multiply-adds are, and not a measurement.
+
+# %% tags=["nbval-check-output"]
 M = 4 * C * H * W  # bytes of 64 maps of 32×32 numbers, 4 bytes each
 moved = {"plain": cost.memory_traffic(without, (C, H, W)), "with SE": cost.memory_traffic(gated, (C, H, W))}
 for kind in moved["plain"]:
@@ -298,10 +346,10 @@ total = {name: sum(traffic.values()) for name, traffic in moved.items()}
 assert total["plain"] == 15 * M
 print(f"bytes: {total['with SE'] / total['plain'] - 1:+.1%}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "-"}
 # And the whole networks (for ResNet-18 the multiply-adds said 0.016 %):
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 for name, models, size in (
     ("ResNet-18, 32×32", (plain, with_se), (3, 32, 32)),
     ("ResNet-50, 224×224", (resnet50, se_resnet50), (3, 224, 224)),
@@ -333,11 +381,15 @@ checks.se_bytes(my_se_bytes)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Arithmetic for each byte
 #
-# Put both counts together: how much arithmetic does an operation do for each byte that it moves? This is its *arithmetic intensity*. A 3×3 convolution from 64 to 64 channels does $9 \cdot 64$ multiply-adds for each number it writes, and reads one number for it: 576 for 8 bytes, 72 a byte. The scale does one product for 8 bytes, the squeeze one sum for 4.
-#
+# Put both counts together: how much arithmetic does an operation do for each byte that it moves? This is its *arithmetic intensity*.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# A 3×3 convolution from 64 to 64 channels does $9 \cdot 64$ multiply-adds for each number it writes, and reads one number for it: 576 for 8 bytes, 72 a byte. The scale does one product for 8 bytes, the squeeze one sum for 4.
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # A machine, too, has such a ratio: the multiply-adds it can do while one byte comes from memory. An operation far above it waits for arithmetic; one far below it waits for memory, and its multiply-adds say nothing about its time.
 
 # %% tags=["nbval-ignore-output"]
@@ -354,10 +406,13 @@ operations = {  # name: (what it does, its arithmetic, its bytes)
 with torch.no_grad():
     took = cost.median_seconds({name: run for name, (run, _, _) in operations.items()}, repeats=9)
 
-# %% [markdown]
-# Here is what came out on the machine that ran this page. Compare the last two columns: what arithmetic the machine reaches, and what traffic.
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# Here is what came out on the machine that ran this page.
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Compare the last two columns: what arithmetic the machine reaches, and what traffic.
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-", "show": "output"}
 print("operation     per byte      time   billion/s      GB/s")
 for name, (_, steps, moved_bytes) in operations.items():
     t = took[name]
@@ -367,16 +422,24 @@ for name, (_, steps, moved_bytes) in operations.items():
 share = sum(took[name] for name in ("squeeze", "scale")) / sum(took.values())
 print(f"squeeze and scale: {share:.0%} of these times together, and {2 / (9 * C + 5):.2%} of the arithmetic")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The convolution does a great deal of arithmetic on few bytes. Squeeze and scale do next to no arithmetic and, as a rule, reach a rate of the same order as the ReLU and the plain sum: they wait for memory. (An operation may also be slower than both limits for reasons of its own: fresh memory for its result has to come from the system first, or its code is slow, as that of BN in evaluation on some CPUs.)
-#
-# This also says on which machine SE is dear: where arithmetic is fast and memory is not. There the convolutions take little time; the bytes, not the arithmetic, then set what SE adds. GPUs are such machines. On a CPU the convolutions usually take more of the time, and the same bytes weigh less. A small operation also has a cost of its own (starting it, fetching memory), so SE can add more than its share of the bytes.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# This also says on which machine SE is dear: where arithmetic is fast and memory is not.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# There the convolutions take little time; the bytes, not the arithmetic, then set what SE adds. GPUs are such machines. On a CPU the convolutions usually take more of the time, and the same bytes weigh less. A small operation also has a cost of its own (starting it, fetching memory), so SE can add more than its share of the bytes.
+
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## All four costs
 #
-# The record of whole networks, at full width and with a quarter of the channels. A quarter of the channels means a quarter of the multiply-adds for each byte, so by this reasoning SE should weigh more in time.
+# The record of whole networks, at full width and with a quarter of the channels.
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# A quarter of the channels means a quarter of the multiply-adds for each byte, so by this reasoning SE should weigh more in time.
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 overhead = se.results.load_record("se-overhead")
 added = {}
 for name, width in (("full", 1.0), ("quarter", 0.25)):
@@ -395,17 +458,20 @@ figures.show(
     + "; ".join(f"{n}: {', '.join(f'{k} {v:.3g} %' for k, v in a.items())}" for n, a in added.items()),
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The times are medians over turns, on random images in float32, one CPU core and its own time. Forward and backward together, SE added 3.3 %<!-- record: se-overhead.full.forward_and_backward.overhead --> at full and 8.0 %<!-- record: se-overhead.quarter.forward_and_backward.overhead --> at quarter width. In a clone of the course, `python benchmarks/se_overhead.py` measures it on your machine.
 #
 # Can the traffic be saved? A compiler may merge the scale with the sum and the ReLU behind it, so that $U$ is written less often. But no gate is known before the squeeze has seen all of $U$: a second pass stays.
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 2}
 # ## The knob r
 #
-# $r$ divides the hidden width, hence weights and multiply-adds. The number of gates and the passes over $U$ stay as they are. For full width, with biases:
+# $r$ divides the hidden width, hence weights and multiply-adds. The number of gates and the passes over $U$ stay as they are.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# For full width, with biases:
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 print(" r   hidden widths        SE weights   the network   multiply-adds added")
 for r in (2, 4, 8, 16, 32):
     with torch.device("meta"):
@@ -416,21 +482,24 @@ for r in (2, 4, 8, 16, 32):
     assert more == cost.added_weights(RESNET18, r)
 assert cost.parameters(model) == 11_219_462  # r = 32
 
-# %% [markdown]
-# What does the network gain by these weights? Quarter-width networks were trained with $r$ = 2, 4, 8 and 16, same recipe, same seed, and their gates recorded over the test images. (Such a network has only 16 to 128 channels. Its hidden layers keep at least 4 units, so the first two blocks have 4 at $r$ = 4, 8 and 16 alike.) Move $r$ and watch hidden width, weights, accuracy and the mean gates of each class:
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
+# What does the network gain by these weights?
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Quarter-width networks were trained with $r$ = 2, 4, 8 and 16, same recipe, same seed, and their gates recorded over the test images. (Such a network has only 16 to 128 channels. Its hidden layers keep at least 4 units, so the first two blocks have 4 at $r$ = 4, 8 and 16 alike.) Move $r$ and watch hidden width, weights, accuracy and the mean gates of each class:
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 from senet_edu import widgets
 
 widgets.ReductionExplorer()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # That explorer carries its data with it and works on a page without Python too. The same with plain sliders, which ask Python for each picture:
 
 # %% tags=["nbval-ignore-output"]
 widgets.reduction_sliders()
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What r buys
 #
 # One of the notes that this course grew out of says that the network works best with $r = 16$. The paper's table 10 (SE-ResNet-50, ImageNet, top-1 error in %) says otherwise:
@@ -439,11 +508,17 @@ widgets.reduction_sliders()
 # |---|---|---|---|---|---|---|
 # | error | 22.29 | 22.25 | 22.26 | 22.28 | 22.72 | 23.30 |
 # | weights added by eq. 5, millions | 20.1 | 10.1 | 5.0 | 2.5 | 1.3 | 0 |
-#
-# $r = 4$ is best, by a hair: 0.03 points. From 2 to 16 the error hardly moves, while the weights shrink to an eighth. 16 is not the best, it is the *trade-off*: as good as any, for the least. (The paper says so itself.)
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# $r = 4$ is best, by a hair: 0.03 points. From 2 to 16 the error hardly moves, while the weights shrink to an eighth.
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# 16 is not the best, it is the *trade-off*: as good as any, for the least. (The paper says so itself.)
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # > **Before you run the next cell:** our four networks, beside the paper's five. Will the order of $r$ be the same?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
 # There is no order to compare. Each $r$ was trained with one seed, which gave from 84.68 %<!-- record: reduction-sweep.r2.accuracy --> for $r$ = 2 to 84.04 %<!-- record: reduction-sweep.r4.accuracy --> for $r$ = 4, with 84.33 %<!-- record: reduction-sweep.plain.accuracy --> for the plain network between them. The cell prints how far the four lie apart, and how many of them are below the plain network. Four runs of *one* setting, with four seeds, typically span two standard deviations over seeds (the bars show one, estimated from several kinds of quarter-width network with three seeds each, since three runs of one kind say little about a spread), and often more: luck alone gives such a range. So we rank nothing. What can be said: from $r$ = 2 to 16, no large difference, as in the paper.
@@ -466,7 +541,7 @@ print(
 )
 print(f"from seed to seed: standard deviation {spread:.2f} points, of {len(variances)} kinds of network, 3 seeds each")
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
 ratios = (2, 4, 8, 16)
 ours = {f"r = {r}": (sweep[f"r{r}"]["se_weights"], 100 * sweep[f"r{r}"]["accuracy"]) for r in ratios}
 errors = {2: 22.29, 4: 22.25, 8: 22.26, 16: 22.28, 32: 22.72}  # table 10
@@ -481,10 +556,13 @@ figures.show(
     + "; ".join(f"{t}: {', '.join(f'{k} {y:.2f} %' for k, (_, y) in p.items())}" for t, _, p, _ in panels),
 )
 
-# %% [markdown]
-# So how to choose? Take the largest $r$ whose accuracy you cannot tell from the best. From the paper's table that is 16: at 32 the error is clearly higher. From our runs it is 16 too, the largest that we tried.
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 1}
+# So how to choose? Take the largest $r$ whose accuracy you cannot tell from the best.
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "notes"}
+# From the paper's table that is 16: at 32 the error is clearly higher. From our runs it is 16 too, the largest that we tried.
+
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What to take along
 #
 # | cost | of SE in ResNet-18, $r = 16$ | why |
@@ -493,7 +571,8 @@ figures.show(
 # | multiply-adds | +0.016 % | each weight is used once an image |
 # | bytes moved | +17 % | $U$ is read twice and written once more |
 # | time, on the CPU of the record | +3.2 %<!-- record: se-overhead.full.forward.overhead --> forward | far above the arithmetic: by the bytes, by how fast the machine computes and loads, by the cost of starting each operation |
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # - **The paper says:** SE is nearly free in arithmetic (3.86 to 3.87 billion multiply-adds for ResNet-50) and costs 10 % of the weights; training steps took 190 ms before and 209 ms after, CPU inference 164 and 167 ms. $r = 16$ balances accuracy and weights.
 # - **We measured:** the weights and multiply-adds exactly as the formulas say; time far above the arithmetic, +3.2 %<!-- record: se-overhead.full.forward.overhead --> forward at full width and +8.7 %<!-- record: se-overhead.quarter.forward.overhead --> at a quarter, where there are fewer multiply-adds for each byte; no difference between $r$ = 2 and 16 that one seed could show.
 # - **They differ** in machine, network and images. Ours are small CPUs and a small network; a GPU has its own balance, and we have not measured one.

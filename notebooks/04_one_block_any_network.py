@@ -14,20 +14,25 @@
 #     name: python3
 # ---
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 1}
 # # 04 · Put one block into any network
-#
+
+# %% [markdown]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/04_one_block_any_network.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/04_one_block_any_network.py)
-#
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # **You will** put SE into networks that somebody else wrote, with one call; write the five places that a block can have in a residual unit, and weigh them; count the paper's tables 1 and 2 and find out what its numbers leave out.
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **You need** [chapter 02](02_squeeze_excite_scale.ipynb), the block and its gates, and from [chapter 03](03_what_attention_costs.ipynb) equation 5 and the multiply-add. (All symbols stand in the [glossary](C_words_and_symbols.ipynb).)
-#
+
+# %% [markdown]
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
 # | time to run | 16 s<!-- record: chapter-times.04_one_block_any_network.seconds --> | the same (estimated: it is counting, on the CPU) |
 # | download | nothing | nothing |
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Nothing is trained on this page. Errors in % are the paper's, on ImageNet's validation images; weights and multiply-adds are counted here.
 
 # %% tags=["nbval-skip", "remove-cell"]
@@ -44,12 +49,15 @@ from torchvision import models
 import senet_edu as se
 from senet_edu import checks, cost, diagrams, figures
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## One call
 #
-# torchvision has a ResNet-18. It knows nothing of SE, and its code stays as it is. `se.add_se` puts a block into each of its eight residual units. (The weights are random: nothing is downloaded.)
+# torchvision has a ResNet-18. It knows nothing of SE, and its code stays as it is. `se.add_se` puts a block into each of its eight residual units.
 
-# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment"}
+# %% [markdown] slideshow={"slide_type": "notes"}
+# (The weights are random: nothing is downloaded.)
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "code"}
 torch.manual_seed(0)
 net = models.resnet18().double().eval()  # float64
 images = torch.randn(2, 3, 64, 64, dtype=torch.float64)  # [N, 3, H, W]
@@ -60,10 +68,13 @@ se.add_se(net)
 for name, block in se.models.se_blocks(net).items():
     print(f"{name}: C = {block.channels}, hidden width {block.fc1.out_features}")
 
-# %% [markdown]
-# A block is named SE_{stage}_{block}, as in the paper. Its gates are new and random, so the network now computes something else. Put ones in place of all gates, and the block multiplies by one: the old network must come back, to the last bit.
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# A block is named SE_{stage}_{block}, as in the paper. Its gates are new and random, so the network now computes something else.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Put ones in place of all gates, and the block multiplies by one: the old network must come back, to the last bit.
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 ones = dict.fromkeys(se.models.se_blocks(net), 1.0)
 with torch.no_grad(), se.override_gates(net, ones):
     with_gates_of_one = net(images)  # [N, 1000]
@@ -72,10 +83,13 @@ with torch.no_grad():
     assert not torch.allclose(net(images), logits_before)  # its own gates are not ones
 print("gates of one: equal, bit for bit")
 
-# %% [markdown]
-# The names and shapes of the old weights stay too, so pretrained weights can be loaded before or after. Only the blocks' weights are new:
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# The names and shapes of the old weights stay too, so pretrained weights can be loaded before or after.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Only the blocks' weights are new:
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 old, new = models.resnet18().state_dict(), net.state_dict()
 assert old.keys() <= new.keys()
 assert all(old[name].shape == new[name].shape for name in old)
@@ -83,10 +97,16 @@ print(f"{len(old)} entries as before, {len(new) - len(old)} new ones, such as {s
 print(f"weights in SE blocks: {cost.se_parameters(net):,}")
 assert cost.se_parameters(net) == 89_080  # eq. 5 and the biases, as counted in chapter 03
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Where in a residual unit?
 #
-# A *residual unit* takes $x$ two ways. On the *branch*, three convolutions (in a *bottleneck* unit: 1×1, 3×3, 1×1), each with its BN. On the *skip*, $x$ itself, or where the branch changes the shape, a 1×1 convolution of it, the *projection*. The two are added, a ReLU follows. The paper tries five places for the block:
+# A *residual unit* takes $x$ two ways.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# On the *branch*, three convolutions (in a *bottleneck* unit: 1×1, 3×3, 1×1), each with its BN. On the *skip*, $x$ itself, or where the branch changes the shape, a 1×1 convolution of it, the *projection*. The two are added, a ReLU follows.
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# The paper tries five places for the block:
 #
 # | place | the block stands | paper |
 # |---|---|---|
@@ -96,7 +116,13 @@ assert cost.se_parameters(net) == 89_080  # eq. 5 and the biases, as counted in 
 # | identity | on the skip, after its projection if it has one | table 14 |
 # | 3x3 | on the branch, after the 3×3 convolution with its BN and ReLU | table 15 |
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# The same five places as drawings.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# From left to right: standard, pre, post, identity, 3x3; the orange box is the SE block.
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 figures.show(
     diagrams.placements(),
     alt="Five drawings of one bottleneck unit, an SE block marked in each. Standard: at the end of the branch, before "
@@ -104,9 +130,10 @@ figures.show(
     "branch, between the 3×3 and the last 1×1 convolution.",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The paper, and one of the notes that this course grew out of, say that SE_3×3 moves the block *inside* the residual unit. By the unit they mean the chain of convolutions on the branch: the other four places leave that chain whole.
-#
+
+# %% [markdown]
 # ### Exercise 4.1: the five places · medium · 10 minutes
 #
 # Write `my_unit(x, conv1, conv2, conv3, skip, se, placement)`. `conv1`, `conv2` and `conv3` are functions, each a convolution with its BN (the ReLUs are yours), `skip` is the projection, `se` the block: `se(u)` returns the scaled maps. `placement` is one of `"standard"`, `"pre"`, `"post"`, `"identity"`, `"3x3"`.
@@ -136,20 +163,25 @@ checks.residual_unit(my_unit)  # "not tried yet", or right, or what is probably 
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What a place costs, and what it buys
 #
-# A block on $C$ channels has $2C^2/r$ weights, and $C$ depends on the place. In ResNet-50 the first unit of stage 2 takes 64 channels, its 3×3 has 64, it puts out 256.
-#
+# A block on $C$ channels has $2C^2/r$ weights, and $C$ depends on the place.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# In ResNet-50 the first unit of stage 2 takes 64 channels, its 3×3 has 64, it puts out 256.
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # > **Before you run the next cell:** which place has the fewest SE weights in ResNet-50? Which, do you think, has the lowest error in the paper, and which the highest?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What comes out</summary>
 #
 # 3x3 is the cheapest by far: the 3×3 has a quarter of the output's channels, so a block there has a sixteenth of the weights. Identity has the lowest error, 22.20 %, then pre with 22.23 and standard with 22.28: three hardly different places, and each seen in one run. 3x3 follows with 22.48. Post is the worst with 22.78, but better than no SE at all (23.30).
 #
 # </details>
 
-# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment"}
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment", "show": "output"}
 imagenet = {"num_classes": 1000, "stem": "imagenet", "variant": "caffe"}
 printed_error = {"standard": 22.28, "pre": 22.23, "post": 22.78, "identity": 22.20, "3x3": 22.48}  # tables 14, 15
 added = {}
@@ -161,7 +193,7 @@ for placement, error in printed_error.items():
 assert added["standard"] == added["post"] == added["identity"] == 16 * added["3x3"] == 2_514_944
 assert added["pre"] == 1_991_168
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Table 15 prints 25.8 million weights for SE_3×3. The last line above says 25.7, and the biases of the blocks would add 4,000 more, not 86,000; ResNet-50 as the table prints it, 25.6 million, plus 0.157 rounds to 25.8. So the table seems to have added two rounded numbers.
 #
 # In the small ResNet-18 of chapter 03 (3×3 stem, 32×32 images), by the same rules:
@@ -202,22 +234,28 @@ checks.placement_weights(my_placement_weights)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Why is post the worst? An explanation, tried
 #
-# One note explains it. After the sum the gates, numbers between 0 and 1, stand on the main path. Each unit multiplies what passes by its gates, so does each step of backpropagation, and in a deep network the gradient fades before it reaches the first layers.
-#
+# One note explains it. After the sum the gates, numbers between 0 and 1, stand on the main path.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Each unit multiplies what passes by its gates, so does each step of backpropagation, and in a deep network the gradient fades before it reaches the first layers.
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # That can be tried. Begin with branches that put out zero (`zero_init_residual=True`), so that only the main path is left, and set all gates to one half. How much smaller is the gradient at the image than with gates of one?
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # > **Before you run the next cell:** ResNet-18 has eight units. Which of standard, post and identity will shrink the gradient, and by how much?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What comes out</summary>
 #
 # Post by $2^8 = 256$, as the note says. But identity by 256 too, since its gates stand on the skip, and identity has the *lowest* error of table 14. So gates on the main path can make gradients fade, and that alone does not explain table 14. (Real gates are not all one half, and real branches carry gradients as well.) The paper says only that places before the sum of branch and skip do equally well. Post is the only one after it.
 #
 # </details>
 
-# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment"}
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment", "show": "output"}
 shrinks = {}
 for placement in ("standard", "post", "identity"):
     torch.manual_seed(0)
@@ -232,12 +270,15 @@ for placement in ("standard", "post", "identity"):
     print(f"{placement:9} gradient divided by {shrinks[placement]:.1f}")
 assert [round(shrink, 6) for shrink in shrinks.values()] == [1, 2**8, 2**8]
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Without the squeeze
 #
-# Is it the global view that helps, or just two more layers? The paper's NoSqueeze (table 16) leaves the pooling out. The two layers become 1×1 convolutions, with the same weights, and every position gets gates of its own:
+# Is it the global view that helps, or just two more layers? The paper's NoSqueeze (table 16) leaves the pooling out.
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# The two layers become 1×1 convolutions, with the same weights, and every position gets gates of its own:
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 figures.show(
     diagrams.squeeze_or_not(),
     alt="Two drawings. SE: U of shape [C, H, W] is squeezed to [C], goes through W₁ to [C/r], ReLU, W₂ to [C], sigmoid, "
@@ -245,10 +286,10 @@ figures.show(
     "convolution to [C, H, W] and sigmoid, without pooling; gates [C, H, W] multiply U.",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
 # The same weights are now used at every position, so they cost arithmetic:
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 arithmetic = {}
 for name, squeeze in (("SE", "avg"), ("NoSqueeze", "none")):
     with torch.device("meta"):
@@ -262,15 +303,21 @@ print(f"NoSqueeze adds {(arithmetic['NoSqueeze'] - plain) / 1e9:.3f} billion to 
 assert round((arithmetic["NoSqueeze"] - plain) / 1e9, 3) == 0.411
 assert round((arithmetic["SE"] - plain) / 1e9, 3) == 0.003
 
-# %% [markdown]
-# For that price the error is 22.93 %, against 22.28 with the squeeze and 23.30 without a block. So most of the gain needs the global view, and some of it comes without.
+# %% [markdown] slideshow={"slide_type": "-"}
+# For that price the error is 22.93 %, against 22.28 with the squeeze and 23.30 without a block.
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "notes"}
+# So most of the gain needs the global view, and some of it comes without.
+
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Other families
 #
-# The block takes maps and returns maps of the same shape, so it fits wherever maps are. The paper's rules: in VGG after the non-linearity of each convolution (one note says so too). In GoogLeNet and its followers the transformation $F_{tr}$, whose output is squeezed, is the whole inception module, so after its *concatenation*, where the outputs of its parallel ways are laid side by side. ResNeXt is a ResNet with grouped convolutions. MobileNet v2, younger than the paper's experiments, has residual units too.
+# The block takes maps and returns maps of the same shape, so it fits wherever maps are.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# The paper's rules: in VGG after the non-linearity of each convolution (one note says so too). In GoogLeNet and its followers the transformation $F_{tr}$, whose output is squeezed, is the whole inception module, so after its *concatenation*, where the outputs of its parallel ways are laid side by side. ResNeXt is a ResNet with grouped convolutions. MobileNet v2, younger than the paper's experiments, has residual units too.
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 makers = {
     "ResNeXt-50": models.resnext50_32x4d,
     "VGG-16": models.vgg16_bn,
@@ -285,7 +332,7 @@ for name, make in makers.items():
     first, *_, last = channels
     print(f"{name:12} {len(channels):2} blocks, {first} (C = {channels[first]}) to {last} (C = {channels[last]})")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # `print` shows where a block went. One VGG stage:
 
 # %% tags=["nbval-check-output"]
@@ -293,7 +340,7 @@ with torch.device("meta"):
     vgg = se.add_se(models.vgg16_bn())
 print(vgg.features[:7])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # In MobileNet v1 (in timm, not in torchvision) the block follows the non-linearity of each pointwise convolution, the 1×1 that mixes channels. Networks whose first step in a unit is BN (*pre-activation*) have no BN after the branch's last convolution; the block follows that convolution. Both have names in `se.create_model`:
 
 # %% tags=["nbval-ignore-output"]
@@ -307,12 +354,15 @@ for name in ("se_mobilenet_v1", "se_preact_resnet110"):
         channels = [block.channels for block in se.models.se_blocks(named).values()]
         print(f"{name}: {len(channels)} blocks, C from {channels[0]} to {channels[-1]}")
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## A network that nobody has seen
 #
-# `add_se` knows families by their classes. For any other network it says so, and you say yourself which modules a block shall follow, with the channels they put out:
+# `add_se` knows families by their classes.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# For any other network it says so, and you say yourself which modules a block shall follow, with the channels they put out:
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 mine = torch.nn.Sequential(
     torch.nn.Conv2d(3, 32, 3, padding=1),
     torch.nn.ReLU(),
@@ -324,12 +374,12 @@ try:
 except ValueError as refused:
     print(refused)
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "subslide", "minutes": 2}
 se.add_se(mine, after={"1": 32, "3": 64})
 print(list(se.models.se_blocks(mine)))
 assert mine(torch.rand(1, 3, 8, 8)).shape == (1, 64, 8, 8)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # MobileNet v3 is refused for another reason. It was designed with SE inside:
 
 # %% tags=["nbval-check-output"]
@@ -339,12 +389,15 @@ try:
 except ValueError as refused:
     print(refused)
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Table 1, counted
 #
-# The paper's table 1 lists SE-ResNet-50 stage by stage: size of the maps, number of units, and after "fc" the widths of the two SE layers, hidden and output. Here they are read off the network, while an empty image passes through:
+# The paper's table 1 lists SE-ResNet-50 stage by stage: size of the maps, number of units, and after "fc" the widths of the two SE layers, hidden and output.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Here they are read off the network, while an empty image passes through:
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 with torch.device("meta"):
     model = se.create_model("se_resnet50", **imagenet).eval()
     blocks = se.models.se_blocks(model)
@@ -361,12 +414,21 @@ for (size, fc), units in table1.items():
     print(f"{size:6} fc {list(fc)} × {units}")
 assert list(table1) == [("56×56", (16, 256)), ("28×28", (32, 512)), ("14×14", (64, 1024)), ("7×7", (128, 2048))]
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Where the stride is
 #
-# torchvision's ResNet-50 has as many weights as the paper's, and more arithmetic. The first unit of stages 3 to 5 halves the side of its maps. In the paper's networks (`variant="caffe"`) its first 1×1 convolution does so, in torchvision's the 3×3, which leaves the 1×1 at four times as many positions. The counts by PyTorch's own counter, which sees operations and knows nothing of our modules, stand beside ours:
+# torchvision's ResNet-50 has as many weights as the paper's, and more arithmetic.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# The first unit of stages 3 to 5 halves the side of its maps.
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# In the paper's networks (`variant="caffe"`) its first 1×1 convolution does so, in torchvision's the 3×3, which leaves the 1×1 at four times as many positions.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# The counts by PyTorch's own counter, which sees operations and knows nothing of our modules, stand beside ours:
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 for variant in ("caffe", "torchvision"):
     with torch.device("meta"):
         model = se.create_model("resnet50", num_classes=1000, stem="imagenet", variant=variant)
@@ -375,12 +437,15 @@ for variant in ("caffe", "torchvision"):
     assert ours == theirs
     assert round(ours / 1e9, 2) == {"caffe": 3.86, "torchvision": 4.09}[variant]
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 4}
 # ## Table 2, counted
 #
-# Every network that `create_model` knows, plain and with SE. "Printed" is the multiply-adds in the paper, in billions. Click a header to sort by it, and again to turn the order round:
+# Every network that `create_model` knows, plain and with SE.
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# "Printed" is the multiply-adds in the paper, in billions. Click a header to sort by it, and again to turn the order round:
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 from senet_edu import widgets
 from senet_edu.models.table import count_installed
 
@@ -389,32 +454,41 @@ for name, why in missing.items():
     print(f"{name} is not in the table: {why}")
 widgets.ModelTable(rows)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The table computes in the page, and needs no Python to sort. In a shell, `senet-edu models` prints it.
-#
-# One difference is large, and its note says why: the authors never released their Inception-ResNet-v2, and the one that we can count is another. Of the rest, the six largest differences, all of networks with SE:
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# One difference is large, and its note says why: the authors never released their Inception-ResNet-v2, and the one that we can count is another.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Of the rest, the six largest differences, all of networks with SE:
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-", "show": "output"}
 compared = [row for row in rows if row.printed is not None and not row.note]
 for row in sorted(compared, key=lambda row: -abs(row.difference))[:6]:
     print(f"{row.network:18} counted {row.multiply_adds / 1e9:7.4f}, printed {row.printed}: {row.difference:+.2%}")
 assert all(abs(row.difference) <= 0.005 for row in compared)
 assert {"resnet50", "se_resnet50", "se_vgg16", "se_bn_inception", "se_resnext50"} <= {row.network for row in compared}
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What the printed numbers count
 #
-# All counts lie within half a percent. But the plain MobileNet fits to the last digit (569 million), and SE-MobileNet is printed with 572, where we count 569. The SE layers add 0.5 million; 3 are printed. What else is there?
-#
+# All counts lie within half a percent. But the plain MobileNet fits to the last digit (569 million), and SE-MobileNet is printed with 572, where we count 569. The SE layers add 0.5 million; 3 are printed.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# What else is there?
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # > **Before you run the next cell:** squeeze adds up the numbers of each map, and scale multiplies each by its gate. Neither is in our count. Which one, or both, does the paper count?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What comes out</summary>
 #
 # The products, without the sums: 571.9 million for SE-MobileNet, 3.866 billion for SE-ResNet-50 (printed 3.87) and 15.484 for SE-VGG-16 (printed 15.48). With the sums too, VGG would be 15.50 and MobileNet 575. Without the products, ResNet-50 would read 3.86 before and after. So this is most probably how the paper counted. It does not say, and in the larger networks the second decimal cannot decide.
 #
 # </details>
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment", "show": "output"}
 for row in (row for row in rows if row.network in ("se_mobilenet_v1", "se_resnet50", "se_vgg16")):
     with torch.device("meta"):
         settings = se.models.find(row.network)[0].counted  # such as the variant "caffe"
@@ -429,17 +503,23 @@ for row in (row for row in rows if row.network in ("se_mobilenet_v1", "se_resnet
     digits = 3 if row.printed < 1 else 2
     assert round(with_products / 1e9, digits) == row.printed
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # (The columns: convolutions and layers; with the products; with the products and the sums of the squeeze.)
 #
 # The SKNet paper has a row "SENet-50" with 27.7 million weights and 4.25 billion multiply-adds. By both it is the SE-ResNeXt-50 of table 2, which we count with 27.56 million and 4.23 billion.
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What to take along
 #
 # - `se.add_se(net)` puts SE into torchvision's ResNets, ResNeXts, VGGs, Inceptions and MobileNet v2, and `after={name: channels}` into any other. With gates of one the old network comes back, bit for bit.
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # - **The paper says:** standard, pre and identity do equally well (22.20 to 22.28 % error), 3x3 costs a sixteenth of the weights for 0.2 points, post is worse; NoSqueeze gives away most of the gain.
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # - **We counted:** table 1 exactly, and table 2 within half a percent, for every network that can be had as the paper has it. We trained none of them: the errors are all the paper's.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # - **They differ** where the network is another (Inception-ResNet-v2), where the stride is elsewhere (torchvision's ResNets: 4.09 for 3.86), and by the products with the gates, which the paper seems to count. A note's explanation for post, gates on the main path, fits identity as well, which is the best of the five.
 # - **Next:** [chapter 05](05_train_se_resnet18.ipynb) trains a network with SE and its plain twin.
 # - **To read:** sections 3.3 (instantiations), 6.5 (integration strategy) and 7.1 (effect of squeeze) of the paper, with its tables 1, 2 and 14 to 16; Howard and others, *Searching for MobileNetV3*, [arXiv 1905.02244](https://arxiv.org/abs/1905.02244), for a network designed with SE.

@@ -14,22 +14,27 @@
 #     name: python3
 # ---
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 1}
 # # 05 · Train SE-ResNet-18 on CIFAR-10
-#
+
+# %% [markdown]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/05_train_se_resnet18.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/05_train_se_resnet18.py)
-#
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # **You will** train an SE network with live curves, survive a disconnect, and compare it with its plain twin over seeds.
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **You need** [chapter 02](02_squeeze_excite_scale.ipynb) (the block), and to have trained some network once: loss, batch, learning rate. An *epoch* is one pass over the training images; the *seed* fixes all that is random in a run; the *plain twin* is the same network without SE.
-#
+
+# %% [markdown]
 # | | quick: two CPU cores | full: a Colab T4 |
 # |---|---|---|
 # | what is trained | a quarter of the channels, 5,000 images, 4 epochs | all channels, 50,000 images, 26 epochs |
 # | time to run | 43 s<!-- record: chapter-times.05_train_se_resnet18.seconds --> | about 20 minutes (estimated, nobody here has measured a T4: two networks of 26 epochs of 167 TFLOP each, at 8 TFLOP/s, take 18) |
 # | GPU memory | none | about 3 GB (estimated: what 512 images leave in a ResNet-18 for the backward pass, in 16 bits) |
 # | download | CIFAR-10, once: 170 MB | the same |
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A quick run is for seeing how it goes; its accuracy means little. Where the chapter makes a claim, it reads a *record*: a file about a run on all 50,000 images.
 
 # %% tags=["nbval-skip", "remove-cell"]
@@ -53,28 +58,39 @@ test_set = se.data.load_course_data("test")
 print(f"speed: {speed}")
 print(train_set.about)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 2}
 # ## The images
 #
-# CIFAR-10 has 60,000 photographs of 32×32 pixels, 6,000 of each of ten classes; 10,000 of them are kept for testing. (If the line above says that the images are drawn shapes, you have no copy of CIFAR-10 and no network; everything below still runs, on ten kinds of shapes.)
+# CIFAR-10 has 60,000 photographs of 32×32 pixels, 6,000 of each of ten classes; 10,000 of them are kept for testing.
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# (If the line above says that the images are drawn shapes, you have no copy of CIFAR-10 and no network; everything below still runs, on ten kinds of shapes.)
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 one_each = torch.stack([train_set.images[train_set.labels == k][0] for k in range(10)])  # [10, 3, 32, 32]
 figures.show(
     figures.image_grid(one_each, train_set.classes),
     alt="One training image of each of the ten classes: " + ", ".join(train_set.classes) + ".",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Two networks that differ in one thing
-#
-# A ResNet-18 has eight *residual blocks*, two in each of stages 2 to 5 (a *stage* is a run of blocks with the same resolution and channels; stage 1 is the first convolution). Each adds what its two convolutions (the *branch*) find to what came in (the *skip*; where the shapes differ, a 1×1 convolution). With SE, the branch is gated before the sum (figure 3 of the paper):
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# A ResNet-18 has eight *residual blocks*, two in each of stages 2 to 5 (a *stage* is a run of blocks with the same resolution and channels; stage 1 is the first convolution). Each adds what its two convolutions (the *branch*) find to what came in (the *skip*; where the shapes differ, a 1×1 convolution).
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# With SE, the branch is gated before the sum (figure 3 of the paper):
 #
 # $$y = \delta\big(\underbrace{s \cdot \mathrm{branch}(x)}_{\text{SE}} + \mathrm{skip}(x)\big)$$
-#
-# For 32×32 images the first convolution is 3×3 and keeps the resolution. `width` scales all channel counts.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# For 32×32 images the first convolution is 3×3 and keeps the resolution.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# `width` scales all channel counts.
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 plain = se.create_model("resnet18")
 with_se = se.create_model("se_resnet18", reduction=16)
 more = se.cost.parameters(with_se) - se.cost.parameters(plain)
@@ -85,10 +101,13 @@ for name, block in se.models.se_blocks(with_se).items():
 assert se.cost.parameters(plain) == 11_173_962
 assert se.cost.parameters(with_se) == 11_263_042
 
-# %% [markdown]
-# The first thing to know about the two: they are the same network when all gates are one. `se.override_gates` puts other gates in place of a network's own.
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# The first thing to know about the two: they are the same network when all gates are one.
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# `se.override_gates` puts other gates in place of a network's own.
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 plain.load_state_dict({k: v for k, v in with_se.state_dict().items() if ".se." not in k})
 x = torch.randn(4, 3, 32, 32)  # [N, 3, H, W]
 plain.eval(), with_se.eval()
@@ -96,10 +115,13 @@ with torch.no_grad(), se.override_gates(with_se, dict.fromkeys(se.models.se_bloc
     assert torch.equal(with_se(x), plain(x))
 print("gates of one give the plain network: yes")
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## The recipe
 #
-# A *recipe* is everything about training but the network and the images. Ours is stochastic gradient descent with *momentum* (each step keeps 0.9 of the one before; we use Nesterov's form), and a learning rate that rises and falls once over the whole run. It starts low because large steps on random weights can diverge, and ends at zero so that the weights settle. The recipe of the quick and of the recorded runs was chosen among eight on 5,000 training images held out for that. (One of the eight had also been scored on the test images before the last choice was made. All eight had weight decay on gains and biases too; that was taken out later, for the sake of the gates and not of the accuracy: see below.) The full recipe follows others' runs (batch 512, and *cutout*: a square of 8×8 pixels blanked in each image) and was not tuned here.
+# A *recipe* is everything about training but the network and the images. Ours is stochastic gradient descent with *momentum* (each step keeps 0.9 of the one before; we use Nesterov's form), and a learning rate that rises and falls once over the whole run.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# It starts low because large steps on random weights can diverge, and ends at zero so that the weights settle. The recipe of the quick and of the recorded runs was chosen among eight on 5,000 training images held out for that. (One of the eight had also been scored on the test images before the last choice was made. All eight had weight decay on gains and biases too; that was taken out later, for the sake of the gates and not of the accuracy: see below.) The full recipe follows others' runs (batch 512, and *cutout*: a square of 8×8 pixels blanked in each image) and was not tuned here.
 
 # %%
 settings = {
@@ -117,7 +139,7 @@ settings = {
 recipe = settings["recipe"]
 print(recipe)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 share = torch.linspace(0, 1, 200).tolist()
 rates = [se.training.learning_rate(recipe, p) for p in share]
 figures.show(
@@ -126,10 +148,13 @@ figures.show(
     "steps and then falls to zero.",
 )
 
-# %% [markdown]
-# **Augmentation.** In every epoch each image is mirrored or not, and shifted by up to `recipe.translate` pixels, with what lies beyond the border reflected. It is done to a whole batch at once, on tensors: no image file is opened in the loop. All that is random about an epoch is drawn before it starts, from the seed and the epoch's number; that is what lets a stopped run go on as if nothing had happened.
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# **Augmentation.** In every epoch each image is mirrored or not, and shifted by up to `recipe.translate` pixels, with what lies beyond the border reflected.
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# It is done to a whole batch at once, on tensors: no image file is opened in the loop. All that is random about an epoch is drawn before it starts, from the seed and the epoch's number; that is what lets a stopped run go on as if nothing had happened.
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 copies = train_set.images[:1].expand(20, 3, 32, 32)  # one image, twenty times
 plan = se.training.EpochPlan.draw(20, (32, 32), recipe, seed=0, epoch=0)
 moved = se.training.move(copies, plan.mirrored, plan.shift)  # [20, 3, 32, 32]
@@ -163,28 +188,39 @@ checks.triangle(my_learning_rate)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What kills the gates
 #
 # *Weight decay* pulls every weight $w$ a little towards zero at each step: with learning rate $\eta$ and decay $\lambda$, $w \leftarrow w - \eta\,(\partial L / \partial w + \lambda w)$.
-#
-# For convolutions that is harmless. After each of them stands *batch normalisation* (BN): it subtracts each channel's mean over the batch, divides by its standard deviation, then multiplies by a learned $\gamma$ and adds a learned $\beta$. Halve the weights before it, and its output stays the same.
-#
-# For the SE layers it is not harmless. If $W_2$ and $b_2$ shrink to zero, every gate is $\sigma(0) = 0.5$ for every image. That halves what BN put out, and twice the $\gamma$ and $\beta$ undo it. So the loss hardly resists the decay; and where $W_2$ is zero, no gradient reaches $W_1$ either. What is left is a plain network that carries dead weights.
-#
-# There is a second, quieter way. The gates are computed from $z$, the mean of what BN puts out. Decay on $\gamma$ and $\beta$ makes that small, so $W_1 z$ is small, and the gates of different images differ little.
-#
-# So our recipe gives no weight decay to the SE layers, nor to gains ($\gamma$) and biases. In the optimiser these are groups of their own:
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# For convolutions that is harmless. After each of them stands *batch normalisation* (BN): it subtracts each channel's mean over the batch, divides by its standard deviation, then multiplies by a learned $\gamma$ and adds a learned $\beta$. Halve the weights before it, and its output stays the same.
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# For the SE layers it is not harmless. If $W_2$ and $b_2$ shrink to zero, every gate is $\sigma(0) = 0.5$ for every image. That halves what BN put out, and twice the $\gamma$ and $\beta$ undo it.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# So the loss hardly resists the decay; and where $W_2$ is zero, no gradient reaches $W_1$ either. What is left is a plain network that carries dead weights.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# There is a second, quieter way. The gates are computed from $z$, the mean of what BN puts out. Decay on $\gamma$ and $\beta$ makes that small, so $W_1 z$ is small, and the gates of different images differ little.
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# So our recipe gives no weight decay to the SE layers, nor to gains ($\gamma$) and biases.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# In the optimiser these are groups of their own:
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 groups = se.training.parameter_groups(with_se, recipe)
 for kind, group in zip(("weights", "gains and biases", "SE layers"), groups, strict=True):
     count = sum(p.numel() for p in group["params"])
     print(f"{count:>10,} {kind}: weight decay {group['weight_decay']}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # > **Before you run the next cell:** the same network and images, once with our recipe and once with weight decay on everything, as is usual. How far will a gate move over the test images in each? (We call its standard deviation over images its *movement*, and average it over the channels of a block.)
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
 # With decay on everything the gates in the middle die: those of SE_3_2 move by 0.09<!-- record: gate-trials.trials.base.movement.SE_3_2 --> with our recipe and by 0.004<!-- record: gate-trials.trials.all-decayed.movement.SE_3_2 --> with decay, those of SE_4_2 by 0.16<!-- record: gate-trials.trials.base.movement.SE_4_2 --> and 0.003<!-- record: gate-trials.trials.all-decayed.movement.SE_4_2 -->. In the last block they still move.
@@ -198,7 +234,7 @@ print("block   movement of a gate: our recipe  decay on all")
 for name in alive:
     print(f"{name} {alive[name]:30.3f} {dead[name]:13.3f}")
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
 figures.show(
     figures.bars(
         {"our recipe": list(alive.values()), "weight decay on everything": list(dead.values())},
@@ -209,10 +245,13 @@ figures.show(
     "everything. " + "; ".join(f"{n}: {alive[n]:.3f} and {dead[n]:.3f}" for n in alive),
 )
 
-# %% [markdown]
-# What does a dead gate look like? Here are the gates of SE_4_2 in both networks: the mean over the images of each of three classes, over the channels. In the dead block they lie on each other, near 0.5 in every channel: it says the same about every image, and next to nothing about channels.
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# What does a dead gate look like?
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Here are the gates of SE_4_2 in both networks: the mean over the images of each of three classes, over the channels. In the dead block they lie on each other, near 0.5 in every channel: it says the same about every image, and next to nothing about channels.
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 THREE = ("airplane", "cat", "truck")
 for recipe_name, weights in {"our recipe": "se_resnet18-quarter", "decay on everything": "all-decayed"}.items():
     gates = se.results.load_excitations(weights)
@@ -224,18 +263,23 @@ for recipe_name, weights in {"our recipe": "se_resnet18-quarter", "decay on ever
         f"highest of ten class means, on average over the channels: {apart:.3f}.",
     )
 
-# %% [markdown]
-# We tried other changes too, one at a time, on the same network: 16 to 128 channels, all 50,000 training images, eight epochs. A row is a trial; the difference in accuracy is against the first row, over the seeds that both have.
-#
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
+# We tried other changes too, one at a time, on the same network: 16 to 128 channels, all 50,000 training images, eight epochs.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# A row is a trial; the difference in accuracy is against the first row, over the seeds that both have.
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # > **Before you run the next cell:** does it cost accuracy when the gates die?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
 # Hardly, if at all. With decay on everything one run reached 84.3 %<!-- record: gate-trials.trials.all-decayed.accuracy -->; three runs of our recipe have a mean of 84.3 %<!-- record: gate-trials.trials.base.accuracy -->. With decay on gains and biases but not on the SE layers the gates move less, 0.05<!-- record: gate-trials.trials.norms-decayed.movement.SE_3_2 --> in place of 0.09<!-- record: gate-trials.trials.base.movement.SE_3_2 --> in SE_3_2, and the accuracy differs by -0.13<!-- record: gate-trials.trials.norms-decayed.difference_points --> points, with a standard error of 0.11<!-- record: gate-trials.trials.norms-decayed.standard_error_points -->. So gates that hardly move cost nothing that these runs could show; which also means that gates that do move bought nothing of the kind. (Rows with one seed say how the gates behave. About accuracy they say next to nothing.)
 #
 # </details>
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment", "show": "output"}
 print(f"{'trial':44} seeds  accuracy  points ± s.e.   movement: least, most")
 for trial in trials.values():
     d, e = trial["difference_points"], trial["standard_error_points"]
@@ -269,12 +313,15 @@ checks.parameter_groups(my_parameter_groups)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 4}
 # ## The loop
 #
-# This is what training is, without the conveniences. Twenty steps on a narrow network (*logits* are the ten scores before the softmax, which is inside the cross-entropy):
+# This is what training is, without the conveniences.
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Twenty steps on a narrow network (*logits* are the ten scores before the softmax, which is inside the cross-entropy):
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 torch.manual_seed(0)
 small = se.create_model("se_resnet18", width=0.125)
 optimizer = torch.optim.SGD(se.training.parameter_groups(small, recipe), lr=0.05, momentum=0.9, nesterov=True)
@@ -290,7 +337,7 @@ for step in range(20):
     losses.append(loss.item())
 print(f"loss {losses[0]:.2f} before the first step, {losses[-1]:.2f} before the twentieth")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # `se.fit` is the same loop with the learning rate, augmentation, lower precision where the hardware has it, a progress bar, and checkpoints. It is written to be read in one sitting: `senet_edu/training/loop.py`.
 #
 # ## Train
@@ -339,13 +386,16 @@ def train(name, seed=0):
 # %% tags=["nbval-ignore-output"]
 se_model, se_history = train("se_resnet18")
 
-# %% [markdown]
-# Then its plain twin: the same recipe, images, order and augmentation. (Not the same initial weights: the SE layers draw random numbers too.)
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# Then its plain twin: the same recipe, images, order and augmentation.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# (Not the same initial weights: the SE layers draw random numbers too.)
 
 # %% tags=["nbval-ignore-output"]
 plain_model, plain_history = train("resnet18")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Now the test images. *Single view* means one look at each image as it is; *flipped* adds the logits of its mirror image, a cheap gain that should be said when it is used.
 
 # %% tags=["nbval-ignore-output"]
@@ -361,17 +411,20 @@ print(
     f"SE took {se_history[-1]['seconds'] / plain_history[-1]['seconds']:.2f} times as long in the last epoch (one epoch, noisy)"
 )
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 figures.show(
     figures.curves({"SE-ResNet-18": se_history, "ResNet-18": plain_history}),
     alt=f"Loss and training accuracy by epoch of both networks. At the end SE stands at {se_history[-1]['accuracy']:.0%} "
     f"of the training images, the plain network at {plain_history[-1]['accuracy']:.0%}.",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 2}
 # ## Survive a disconnect
 #
-# Colab takes machines away. Give `fit` a folder and it keeps a checkpoint there: weights, momentum, the place in the epoch. Below, a small run is stopped after its first epoch; called again, it goes on, and ends with the same weights, bit for bit, as a run that was never stopped (on the CPU; on a GPU sums may come in another order).
+# Colab takes machines away. Give `fit` a folder and it keeps a checkpoint there: weights, momentum, the place in the epoch.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Below, a small run is stopped after its first epoch; called again, it goes on, and ends with the same weights, bit for bit, as a run that was never stopped (on the CPU; on a GPU sums may come in another order).
 
 
 # %%
@@ -395,7 +448,7 @@ def tiny_run(folder, on_epoch=None):
 # %% [markdown]
 # Once without a stop, once with:
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 with tempfile.TemporaryDirectory() as folder:
     never_stopped = tiny_run(None)
     try:
@@ -407,13 +460,18 @@ with tempfile.TemporaryDirectory() as folder:
 assert all(torch.equal(never_stopped[k], continued[k]) for k in never_stopped)
 print("continued, and every weight is the same")
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 4}
 # ## On all 50,000 images
 #
-# The recorded runs: SE-ResNet-18 and ResNet-18 with a quarter of the channels (16 to 128), eight epochs on all training images, three seeds each. Hidden width is at least 4 (`min_hidden=4`), or the first blocks would have one hidden unit.
-#
+# The recorded runs: SE-ResNet-18 and ResNet-18 with a quarter of the channels (16 to 128), eight epochs on all training images, three seeds each.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Hidden width is at least 4 (`min_hidden=4`), or the first blocks would have one hidden unit.
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # > **Before you run the next cell:** by how much will SE beat its plain twin here? In the paper's CIFAR-10 table it lowers the error by 1.2 and 1.1 points on ResNet-110 and -164, and by 0.4 on two wider networks.
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
 # The plain network reached 84.1 %<!-- record: quarter-pairs.baseline_mean -->, SE 84.3 %<!-- record: quarter-pairs.changed_mean --> (means of three seeds). The difference, SE minus plain, is 0.20<!-- record: quarter-pairs.difference_points --> points with a standard error of 0.09<!-- record: quarter-pairs.standard_error_points -->. (The *standard error* says how far a mean of $n$ runs typically strays; exercise 5.3 computes it.)
@@ -422,7 +480,7 @@ print("continued, and every weight is the same")
 #
 # </details>
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment", "show": "output"}
 pairs = se.results.load_record("quarter-pairs")
 print("seed   ResNet-18   SE-ResNet-18")
 for seed, plain_score, se_score in zip(pairs["seeds"], pairs["baseline"], pairs["changed"], strict=True):
@@ -443,16 +501,18 @@ figures.show(
 
 # %% [markdown]
 # Some classes are harder than others.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
 # > **Before you run the next cell:** which two of the ten classes will be hardest? And will they be the same two for both networks?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
 # Cat and dog, in both: 69.4 %<!-- record: se_resnet18-quarter.accuracy_per_class.3 --> and 77.9 %<!-- record: se_resnet18-quarter.accuracy_per_class.5 --> with SE, 67.8 %<!-- record: resnet18-quarter.accuracy_per_class.3 --> and 78.9 %<!-- record: resnet18-quarter.accuracy_per_class.5 --> without.
 #
 # </details>
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
 figures.show(
     figures.bars(
         {name: [100 * a for a in record["accuracy_per_class"]] for name, record in recorded.items()},
@@ -490,10 +550,13 @@ checks.paired_difference(my_paired_difference)
 #
 # </details>
 
-# %% [markdown]
-# How to read the answer: with few seeds the standard deviation itself is uncertain, so a difference must exceed several standard errors before luck is unlikely (at most one case in twenty): 4.3 of them with three seeds, 2.8 with five, about two with many (*Student's t*). Turned round, the spread of our pairs tells how many seeds would show a difference of a given size. Take it as a rough guide: the spread comes from three pairs only.
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
+# How to read the answer: with few seeds the standard deviation itself is uncertain, so a difference must exceed several standard errors before luck is unlikely (at most one case in twenty): 4.3 of them with three seeds, 2.8 with five, about two with many (*Student's t*).
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Turned round, the spread of our pairs tells how many seeds would show a difference of a given size. Take it as a rough guide: the spread comes from three pairs only.
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 spread = pairs["standard_error_points"] * len(pairs["seeds"]) ** 0.5  # sd of the differences, in points
 student = {3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 8: 2.36, 10: 2.26, 20: 2.09}  # seeds to standard errors
 print(
@@ -503,11 +566,17 @@ for points in (1.0, 0.5, 0.2):
     seeds = next((n for n, t in student.items() if t * spread / n**0.5 < points), "more than 20")
     print(f"a difference of {points} points would show with {seeds} seeds")
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What to take along
 #
 # - **The paper says:** SE lowers the CIFAR-10 error of ResNet-110 from 6.37 to 5.21 % and of ResNet-164 from 5.46 to 4.39 % (table 4). It reports no ResNet-18 and no spread over seeds.
 # - **We measured:** on a narrow ResNet-18, eight epochs and slightly lossy copies of the images, a difference (SE minus plain) of 0.20<!-- record: quarter-pairs.difference_points --> points over three pairs, with a standard error of 0.09<!-- record: quarter-pairs.standard_error_points -->; under a recipe that differs in weight decay only, -0.19<!-- record: quarter-pairs-norms-decayed.difference_points --> points, as sure of itself. Three seeds are too few for differences of this size. Nothing here shows that SE helps, or harms.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # - **They differ** in depth, width, length of training and images. Longer training, full width and more seeds are the next things to try: set `SENET_EDU_SPEED=full` on a GPU.
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # - **What carries over:** a network can have SE blocks that do nothing. Look at the gates, not only at the accuracy. That is [chapter 07](07_what_the_gates_learned.ipynb).
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # - **To read:** section 5 of the paper (experiments), and He et al., [Deep residual learning](https://arxiv.org/abs/1512.03385).

@@ -14,20 +14,25 @@
 #     name: python3
 # ---
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 1}
 # # 07 · See what the gates learned
-#
+
+# %% [markdown]
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/07_what_the_gates_learned.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/07_what_the_gates_learned.py)
-#
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # **You will** draw the excitations of every class at SE_2_1 to SE_5_2, measure how class-specific they are, and find the images that open a channel.
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **You need** [chapter 02](02_squeeze_excite_scale.ipynb) (squeeze, excite, scale). Mean and variance.
-#
+
+# %% [markdown]
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
 # | time to run | 18 s<!-- record: chapter-times.07_what_the_gates_learned.seconds --> | 20 seconds (estimated: it is one pass over 10,000 images) |
 # | download | CIFAR-10, once: 170 MB | the same |
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Nothing is trained here: the network is loaded in a moment, and the same study runs at both speeds.
 
 # %% tags=["nbval-skip", "remove-cell"]
@@ -37,10 +42,13 @@ if "google.colab" in sys.modules:
     get_ipython().run_line_magic("pip", "install -q git+https://github.com/senet-edu/senet-edu@main")  # noqa: F821
     get_ipython().system("senet-edu doctor")  # noqa: F821
 
-# %% [markdown]
-# The network is an SE-ResNet-18 with a quarter of the channels (16 to 128), trained on all 50,000 training images of CIFAR-10 as in [chapter 05](05_train_se_resnet18.ipynb). Its record says how, and how good it is:
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# The network is an SE-ResNet-18 with a quarter of the channels (16 to 128), trained on all 50,000 training images of CIFAR-10 as in [chapter 05](05_train_se_resnet18.ipynb).
 
-# %% tags=["nbval-check-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Its record says how, and how good it is:
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 import torch
 
 import senet_edu as se
@@ -60,15 +68,24 @@ print(dataset.about)
 if not have_images:
     print("This network knows CIFAR-10, not drawn shapes: below you see its recorded statistics, and no images.")
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## The figure
 #
-# The paper's figure 6 asks: do the gates of a block depend on what is in the image? For each of four classes it draws the mean gate over that class's images (50 in the paper, 1,000 here), in fifty evenly spaced channels. (The first blocks here have 16 and 32 channels: all of them are shown.) If the lines of the classes lie on each other, the block treats all classes alike.
-#
+# The paper's figure 6 asks: do the gates of a block depend on what is in the image? For each of four classes it draws the mean gate over that class's images (50 in the paper, 1,000 here), in fifty evenly spaced channels.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# (The first blocks here have 16 and 32 channels: all of them are shown.)
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# If the lines of the classes lie on each other, the block treats all classes alike.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # SE_3_2 is the second block of stage 3. Stages 2 to 5 go from fine maps (32×32) to coarse ones (4×4).
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 5}
 # > **Before you look:** in which blocks will the four lines run together, and in which apart?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What the paper found, and we</summary>
 #
 # The paper (SE-ResNet-50, ImageNet): early blocks treat classes alike, blocks in the middle differ by class, SE_5_2 is almost open for all, and the last, SE_5_3, shows one pattern for all classes up to scale. Here the share of a gate's variance that lies between classes (defined below) is 0.2<!-- record: se_resnet18-quarter-gates.SE_2_1.specificity --> at SE_2_1 and 0.6<!-- record: se_resnet18-quarter-gates.SE_5_2.specificity --> at SE_5_2, with ups and downs between. So early blocks differ little, as in the paper, but our last block differs most. Nor is it open for all: 22 %<!-- record: se_resnet18-quarter-gates.SE_5_2.above --> of its gates lie above 0.9, and 20 %<!-- record: se_resnet18-quarter-gates.SE_5_2.below --> below 0.1.
@@ -79,7 +96,10 @@ if not have_images:
 FOUR = ("airplane", "cat", "frog", "truck")
 blocks = list(recorded)  # SE_2_1 … SE_5_2
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# One panel a block, from the first to the last. The dashed line is the mean over all ten classes.
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
 ranges = {n: (recorded[n].mean.max(0).values - recorded[n].mean.min(0).values).mean() for n in blocks}
 figures.show(
     figures.class_gates(recorded, blocks, FOUR),
@@ -88,24 +108,30 @@ figures.show(
     "channels: " + ", ".join(f"{n} {r:.2f}" for n, r in ranges.items()) + ".",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## With the spread
 #
-# Means hide how much images of one class differ. Figure 7 of the paper adds the standard deviation over the images of a class, shaded here. Two classes whose bands overlap cannot be told apart reliably by that gate alone.
+# Means hide how much images of one class differ. Figure 7 of the paper adds the standard deviation over the images of a class, shaded here.
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Two classes whose bands overlap cannot be told apart reliably by that gate alone.
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 figures.show(
     figures.class_gates(recorded, blocks, (FOUR[0], FOUR[2]), spread=True),
     alt="The same eight panels for airplane and frog, one standard deviation over the images of a class shaded. "
     "Where the bands do not touch, the gate alone tells an airplane from a frog more often than not.",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 2}
 # ## All channels, all classes
 #
-# Here are all channels of the second block of each stage: a row a class, a column a channel, sorted so that the most class-specific channels stand on the left. Vertical stripes are channels that treat all classes alike; a stripe that is broken belongs to some classes.
+# Here are all channels of the second block of each stage: a row a class, a column a channel, sorted so that the most class-specific channels stand on the left.
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Vertical stripes are channels that treat all classes alike; a stripe that is broken belongs to some classes.
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 last_blocks = ["SE_2_2", "SE_3_2", "SE_4_2", "SE_5_2"]
 figures.show(
     figures.gate_map(recorded, last_blocks),
@@ -116,15 +142,15 @@ figures.show(
     ),
 )
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # The three figures in one, to be moved: choose a block, switch classes on and off, and point at a channel (or go through them with the arrow keys) to see its ten classes by themselves, mean and one standard deviation.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 from senet_edu import widgets
 
 widgets.ExcitationExplorer(NAME)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # > **Try it:** sort the channels of SE_5_2 by specificity and go through the first few, from the left. Which classes does each of them part from which? Then do the same in SE_2_2.
 #
 # <details><summary>What we found</summary>
@@ -133,30 +159,38 @@ widgets.ExcitationExplorer(NAME)
 #
 # </details>
 
-# %% [markdown]
-# How far open are gates at all? All gates of a block, over all images and channels, in one histogram.
-#
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# How far open are gates at all?
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# All gates of a block, over all images and channels, in one histogram.
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # > **Before you run the next cell:** where will the gates of the first block gather: near 0.5, near the ends, or anywhere between? And those of the last?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
 # Those of SE_2_1 lie between, typically 0.16<!-- record: se_resnet18-quarter-gates.SE_2_1.distance --> from 0.5. Only a part of that is movement, 0.11<!-- record: se_resnet18-quarter-gates.SE_2_1.movement -->: the rest is channels that are more open than others for every image. So a wide histogram need not mean that gates move. In SE_5_2 they move most, by 0.28<!-- record: se_resnet18-quarter-gates.SE_5_2.movement -->, and 22 %<!-- record: se_resnet18-quarter-gates.SE_5_2.above --> of them are above 0.9.
 #
 # </details>
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
 figures.show(
     figures.gate_distributions(recorded, blocks),
     alt="Histograms of all gates of each block over all test images. A dashed line marks 0.5. "
     "Mean gates: " + ", ".join(f"{n} {recorded[n].total_mean.mean():.2f}" for n in blocks) + ".",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 2}
 # ## How it was recorded
 #
-# The gates come out of one layer of each block, `block.gate`. A *forward hook* is a function that PyTorch calls with that layer's output. So one pass over the images is enough, and nothing but the gates is kept:
+# The gates come out of one layer of each block, `block.gate`.
 
-# %%
+# %% [markdown] slideshow={"slide_type": "notes"}
+# A *forward hook* is a function that PyTorch calls with that layer's output. So one pass over the images is enough, and nothing but the gates is kept:
+
+# %% slideshow={"slide_type": "-"}
 gates_seen = []
 hook = se.models.se_blocks(network)["SE_5_1"].gate.register_forward_hook(
     lambda module, inputs, s: gates_seen.append(s.detach())
@@ -165,10 +199,13 @@ network(se.training.normalise(dataset.images[:100]))
 hook.remove()
 assert gates_seen[0].shape == (100, 128)  # [N, C]
 
-# %% [markdown]
-# `se.record_excitations` does this for all blocks and adds up, batch by batch, the count, mean and variance per class and a histogram. `sample` also keeps the gates of chosen images, here of all; `precision="no"` computes in float32. On all test images:
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 1}
+# `se.record_excitations` does this for all blocks and adds up, batch by batch, the count, mean and variance per class and a histogram.
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# `sample` also keeps the gates of chosen images, here of all; `precision="no"` computes in float32. On all test images:
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-", "show": "output"}
 if have_images:
     measured = se.record_excitations(
         network, dataset.images, dataset.labels, classes=dataset.classes, sample=range(len(dataset)), precision="no"
@@ -179,9 +216,10 @@ else:
     measured = recorded
     print("no images: going on with the recorded statistics of all 10,000 test images")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # (With the images of the record the difference is rounding. The record was made on slightly lossy copies of the images; with the original files the difference is larger.)
-#
+
+# %% [markdown]
 # ### Exercise 7.1: class means · easy · 5 minutes
 #
 # Write `my_class_means(gates, labels, classes)`: from `gates` `[n, C]` and `labels` `[n]` (0 to `classes` − 1), the mean gate of each class, `[classes, C]`.
@@ -203,34 +241,52 @@ checks.class_means(my_class_means)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 2}
 # ## From pictures to numbers
 #
-# "They part in later blocks" is what one sees. The paper gives no number; these four do. For one gate, let $s_i$ be its value on image $i$ of $n$, $m$ the mean over all images, and $m_k$ the mean over the $n_k$ images of class $k$.
-#
-# **Movement**: the standard deviation over images, $\sqrt{\frac{1}{n}\sum_i (s_i - m)^2}$. Zero means that the gate never gates.
-#
+# "They part in later blocks" is what one sees.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# The paper gives no number; these four do. For one gate, let $s_i$ be its value on image $i$ of $n$, $m$ the mean over all images, and $m_k$ the mean over the $n_k$ images of class $k$.
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# **Movement**: the standard deviation over images, $\sqrt{\frac{1}{n}\sum_i (s_i - m)^2}$.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Zero means that the gate never gates.
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # **Class specificity**: how much of the variance (movement squared) the class explains,
 #
 # $$\frac{\sum_k n_k\,(m_k - m)^2}{\sum_i (s_i - m)^2}.$$
-#
-# The sum below is $n$ times the variance. It splits into a part within classes and a part between them, $\sum_i (s_i - m)^2 = \sum_i (s_i - m_{k(i)})^2 + \sum_k n_k (m_k - m)^2$ with $k(i)$ the class of image $i$ (the mixed terms cancel, since deviations from a class mean sum to zero); the sum above is the part between. 0: all classes have the same mean. 1: the class decides the gate.
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# The sum below is $n$ times the variance. It splits into a part within classes and a part between them, $\sum_i (s_i - m)^2 = \sum_i (s_i - m_{k(i)})^2 + \sum_k n_k (m_k - m)^2$ with $k(i)$ the class of image $i$ (the mixed terms cancel, since deviations from a class mean sum to zero); the sum above is the part between.
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# 0: all classes have the same mean. 1: the class decides the gate.
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
 # **Saturation**: the share of images with a gate below 0.1, and above 0.9.
 #
-# **Distance from 0.5**: $\sqrt{\frac{1}{n}\sum_i (s_i - 0.5)^2}$. A dead gate stands at $\sigma(0) = 0.5$.
+# **Distance from 0.5**: $\sqrt{\frac{1}{n}\sum_i (s_i - 0.5)^2}$.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# A dead gate stands at $\sigma(0) = 0.5$.
 #
 # The table has the mean of each over the channels of a block.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # > **Before you run the next two cells:** which of movement and specificity will rise from the first block to the last, and will it rise at every step?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
 # Both, but neither at every step. Movement is smallest in the middle, 0.077<!-- record: se_resnet18-quarter-gates.SE_3_2.movement --> at SE_3_2, and largest at the end, 0.28<!-- record: se_resnet18-quarter-gates.SE_5_2.movement -->.
 #
 # </details>
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment", "show": "output"}
 print("block     C   mean  movement  specificity  <0.1  >0.9  from 0.5")
 for row in recorded.summary():
     print(
@@ -238,7 +294,13 @@ for row in recorded.summary():
         f"  {row['below']:.2f}  {row['above']:.2f}  {row['distance']:8.2f}"
     )
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# The same numbers by depth.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Movement, class specificity and the share of gates above 0.9, each from the first block to the last.
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 figures.show(
     figures.measures_by_depth(
         recorded.summary(), {"movement": "movement", "specificity": "class specificity", "above": "share above 0.9"}
@@ -249,10 +311,13 @@ figures.show(
     ),
 )
 
-# %% [markdown]
-# What would specificity be if classes had no effect? Not quite zero: class means differ by chance. With $K$ classes and $n$ images, chance alone gives about $(K-1)/(n-1)$, here $9/9999$. Shuffling the labels shows it:
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 1}
+# What would specificity be if classes had no effect? Not quite zero: class means differ by chance.
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# With $K$ classes and $n$ images, chance alone gives about $(K-1)/(n-1)$, here $9/9999$. Shuffling the labels shows it:
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-", "show": "output"}
 if have_images:
     sample = measured["SE_5_1"].sample  # [n, 128]: the gates of every image
     shuffled = dataset.labels[torch.randperm(len(sample), generator=torch.Generator().manual_seed(0))]
@@ -261,20 +326,28 @@ if have_images:
 else:
     print("this cell needs the images: each one's own gates")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Was it learned by the gates?
 #
-# Specificity is no proof that the *gates* learned about classes. They are computed from $z$, and $z$ comes from a network that was trained to tell classes apart. So we need a control: how class-specific is $z$ itself, and how class-specific are the gates that an *untrained* block, with fresh random $W_1$ and $W_2$, makes of the same $z$?
-#
+# Specificity is no proof that the *gates* learned about classes.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# They are computed from $z$, and $z$ comes from a network that was trained to tell classes apart.
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# So we need a control: how class-specific is $z$ itself, and how class-specific are the gates that an *untrained* block, with fresh random $W_1$ and $W_2$, makes of the same $z$?
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
 # > **Before you run the next cell:** will the untrained gates be much less class-specific than the trained ones?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
 # It depends on the block. In SE_5_2 the trained gates have 0.61<!-- record: se_resnet18-quarter-gates.SE_5_2.specificity -->, $z$ has 0.59<!-- record: se_resnet18-quarter-gates.SE_5_2.z_specificity -->, and untrained gates have 0.61<!-- record: se_resnet18-quarter-gates.SE_5_2.untrained_specificity -->: there it is the features' own. In SE_5_1 the trained gates have 0.48<!-- record: se_resnet18-quarter-gates.SE_5_1.specificity -->, $z$ 0.36<!-- record: se_resnet18-quarter-gates.SE_5_1.z_specificity --> and untrained gates 0.30<!-- record: se_resnet18-quarter-gates.SE_5_1.untrained_specificity -->: there the block learned something about classes. So the rise with depth is mostly, not wholly, in $z$ already. Training also makes gates move further, 0.28<!-- record: se_resnet18-quarter-gates.SE_5_2.movement --> in place of 0.15<!-- record: se_resnet18-quarter-gates.SE_5_2.untrained_movement --> in SE_5_2, but hardly in SE_3_2, 0.077<!-- record: se_resnet18-quarter-gates.SE_3_2.movement --> in place of 0.073<!-- record: se_resnet18-quarter-gates.SE_3_2.untrained_movement -->. (The untrained weights are one random draw.)
 #
 # </details>
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment", "show": "output"}
 control = se.results.load_record(f"{NAME}-gates")
 print("         specificity                movement")
 print("         trained     z  untrained   trained  untrained")
@@ -285,9 +358,10 @@ for name in blocks:
         f" {c['movement']:9.2f} {c['untrained_movement']:10.2f}"
     )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # (These are from the record. `se.excitations.record_controls` computes them.)
-#
+
+# %% [markdown]
 # ### Exercise 7.2: class specificity · medium · 10 minutes
 #
 # Write `my_specificity(gates, labels, classes)`: from `gates` `[n, C]` the between-class share of the variance of each channel, `[C]`. Classes may have different numbers of images.
@@ -314,20 +388,21 @@ checks.specificity(my_specificity)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## The images that open a channel
 #
 # Take the most class-specific channel of SE_5_1. Which images open it widest, and which keep it shut?
 #
 # > **Before you run the next cell:** will one class open it, or several? Which?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
 # Several, and related ones: the classes at the two ends of the list below are animals and vehicles. A channel is not a detector of one class.
 #
 # </details>
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment", "show": "output"}
 channel = recorded["SE_5_1"].specificity().argmax().item()
 by_class = recorded["SE_5_1"].mean[:, channel]
 for k in by_class.argsort(descending=True).tolist():
@@ -355,10 +430,13 @@ checks.openers(my_openers)
 #
 # </details>
 
-# %% [markdown]
-# Now the images themselves, the ten widest open and the ten most closed. We picked the channel *for* its specificity, so that classes show is no surprise; look for what the classes on one side share.
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
+# Now the images themselves, the ten widest open and the ten most closed.
 
-# %% tags=["nbval-ignore-output"]
+# %% [markdown] slideshow={"slide_type": "notes"}
+# We picked the channel *for* its specificity, so that classes show is no surprise; look for what the classes on one side share.
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 if have_images:
     order = measured["SE_5_1"].sample[:, channel].argsort(descending=True)
     ends = torch.cat([order[:10], order[-10:]])
@@ -372,20 +450,21 @@ if have_images:
 else:
     print("this cell needs the images")
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Does it matter that they move?
 #
 # A gate that moves may still do nothing for the answer. A first test: freeze every gate at its mean over all images. The network keeps its average gates and loses all that they say about *this* image.
 #
 # > **Before you run the next cell:** how many points of accuracy will it lose?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>How to read it</summary>
 #
 # The drop is what *this* trained network owes to gates that move. It does not say that a network trained without moving gates would be worse: that is the comparison of [chapter 05](05_train_se_resnet18.ipynb). On 2,000 images each accuracy is uncertain by about 0.8 points.
 #
 # </details>
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment", "show": "output"}
 if have_images:
     part = se.data.balanced_subset(dataset.labels, 200, seed=0)  # 2,000 images
     few = dataset.images[part], dataset.labels[part]
@@ -397,11 +476,20 @@ if have_images:
 else:
     print("this cell needs the images")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What to take along
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # - **The paper says:** excitations of early blocks are shared by classes, later ones are class-specific; in SE-ResNet-50, SE_5_2 tends to saturate near one and SE_5_3 repeats one pattern, so the last stage's blocks can go with little loss.
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # - **We measured:** in this small network gates move in every block, and specificity goes from 0.2<!-- record: se_resnet18-quarter-gates.SE_2_1.specificity --> at SE_2_1 to 0.6<!-- record: se_resnet18-quarter-gates.SE_5_2.specificity --> at SE_5_2. Much of that is in $z$ already: in SE_5_2 a block with random weights shows as much. In SE_5_1 the trained gates are clearly more class-specific than $z$, and than untrained ones.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # - **They differ:** our last block is the most class-specific, and it is open for some images and shut for others (mean gate 0.5<!-- record: se_resnet18-quarter-gates.SE_5_2.mean -->). The network is shallower too (two blocks a stage, so there is no SE_5_3), the images are others, and training was far shorter. "The last stage saturates", as one note has it, is more than the paper says: it says so of SE_5_2 only.
+
+# %% [markdown] slideshow={"slide_type": "-"}
 # - **What this cannot show:** that a network needs gates that move. Freezing them is not retraining without them.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # - **To read:** sections 7.1 and 7.2 of the paper. Its figure has the ImageNet classes goldfish, pug, plane and cliff.
