@@ -15,6 +15,16 @@ export function reader(view) {
   return (count) => Float64Array.from({ length: count }, () => half(view.getUint16(2 * next++, true)));
 }
 
+/** The same for float32 numbers. What is taken are views of one copy, which may begin at any byte. */
+export function floats(view) {
+  const all = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+  let next = 0;
+  return (count) => {
+    if (next + count > all.length) throw new RangeError(`${all.length} numbers, not ${next + count}`);
+    return all.subarray(next, (next += count));
+  };
+}
+
 export function mean(values) {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
@@ -30,8 +40,8 @@ export function whole(value) {
 }
 
 /** 0.0642 as "6.42 %". */
-export function percent(share) {
-  return `${(100 * share).toFixed(2)} %`;
+export function percent(share, digits = 2) {
+  return `${(100 * share).toFixed(digits)} %`;
 }
 
 /** A gate with as many decimals as float16 has from 0.5 on. */

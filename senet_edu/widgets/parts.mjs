@@ -42,12 +42,32 @@ export function slider(label, values, name, onChange) {
   };
 }
 
-/** One of several, as radio buttons: the arrow keys go through them. */
-export function choice(label, values, onChange) {
+/** A slider over a range of numbers. `onInput` gets a number; what is read out for it comes back through `show`. */
+export function dial(label, onInput) {
+  const range = input("range");
+  const name = element("span");
+  const said = element("span", { class: "said", "aria-hidden": "true" });
+  range.addEventListener("input", () => onInput(Number(range.value)));
+  return {
+    root: element("label", { class: "slider dial" }, name, range, said),
+    /** `text` is written and read out; `called` is a label that changes. */
+    show({ min, max, step, value, text, called = label }) {
+      Object.assign(range, { min, max, step });
+      range.value = value;
+      range.setAttribute("aria-label", called);
+      range.setAttribute("aria-valuetext", text);
+      name.textContent = called;
+      said.textContent = text;
+    },
+  };
+}
+
+/** One of several, as radio buttons: the arrow keys go through them. `name(value)` is what is written. */
+export function choice(label, values, onChange, name = (value) => value) {
   const group = `${label}-${Math.random()}`; // radio buttons of one name exclude each other over the whole page
   const radios = values.map((value) => input("radio", { name: group, value }));
   radios.forEach((radio) => radio.addEventListener("change", () => onChange(radio.value)));
-  const options = radios.map((radio) => element("label", {}, radio, radio.value));
+  const options = radios.map((radio) => element("label", {}, radio, name(radio.value)));
   return {
     root: element("fieldset", {}, element("legend", {}, label), ...options),
     show(value) {
@@ -72,6 +92,19 @@ export function checkboxes(label, values, onChange, ...more) {
         box.disabled = full && !box.checked;
         swatches[i].style.background = colours[box.value] ?? "";
       });
+    },
+  };
+}
+
+/** What is known of something, as a list of terms. */
+export function factList() {
+  const list = element("dl");
+  return {
+    root: list,
+    /** `facts`: [[term, value, note]]. */
+    show(facts) {
+      list.replaceChildren(...facts.map(([term, value, note]) =>
+        element("div", {}, element("dt", {}, term), element("dd", {}, element("b", {}, value), ` ${note}`))));
     },
   };
 }
@@ -117,13 +150,7 @@ export function tableTwin(title) {
   let content = () => ({ head: [], rows: [] });
   const fillTable = () => {
     if (!root.open) return;
-    const { head, rows } = content();
-    const headers = head.map((text) => element("th", { scope: "col" }, text));
-    table.replaceChildren(
-      element("thead", {}, element("tr", {}, ...headers)),
-      element("tbody", {}, ...rows.map(([first, ...rest]) =>
-        element("tr", {}, element("th", { scope: "row" }, first), ...rest.map((text) => element("td", {}, text))))),
-    );
+    writeTable(table, content());
   };
   root.addEventListener("toggle", fillTable);
   return {
@@ -132,6 +159,47 @@ export function tableTwin(title) {
     show(next) {
       content = next;
       fillTable();
+    },
+  };
+}
+
+/** Write a table anew, from {head: [text], rows: [[text]]}: the first cell of a row names it. */
+export function writeTable(table, { head, rows }) {
+  const headers = head.map((text) => element("th", { scope: "col" }, text));
+  table.replaceChildren(
+    element("thead", {}, element("tr", {}, ...headers)),
+    element("tbody", {}, ...rows.map(([first, ...rest]) =>
+      element("tr", {}, element("th", { scope: "row" }, first), ...rest.map((text) => element("td", {}, text))))),
+  );
+}
+
+/** One of several, from a menu: for more than fit beside each other. `names` are written, `values` passed on. */
+export function menu(label, values, names, onChange) {
+  const options = names.map((name, i) => element("option", { value: i }, name));
+  const select = element("select", { "data-lm-suppress-shortcuts": "true" }, ...options);
+  select.addEventListener("change", () => onChange(values[select.selectedIndex]));
+  return {
+    root: element("label", { class: "menu" }, `${label} `, select),
+    show(value) {
+      select.selectedIndex = values.indexOf(value);
+    },
+  };
+}
+
+/** Horizontal bars in named rows, one below the other. A length of 1 is the whole width. */
+export function shareBars() {
+  const root = element("div", { class: "shares", role: "img" });
+  return {
+    root,
+    /** `rows`: [{name, lines: [[{length, colour}]], text}]: in each line the parts stand one behind the other. */
+    show(rows, description) {
+      root.setAttribute("aria-label", description);
+      root.replaceChildren(...rows.flatMap(({ name, lines, text }) => [
+        element("span", {}, name),
+        element("span", { class: "lines" }, ...lines.map((parts) => element("span", {}, ...parts.map(({ length, colour }) =>
+          element("span", { style: `width: ${100 * length}%; background: ${colour}` }))))),
+        element("span", { class: "said" }, text),
+      ]));
     },
   };
 }
