@@ -5,7 +5,8 @@ kernel. The modules of its JavaScript lie beside the Python that fills them.
 """
 
 from senet_edu.widgets.model_table import ModelTable
+from senet_edu.widgets.price import PriceExplorer
 from senet_edu.widgets.reduction import ReductionExplorer, reduction_sliders
 from senet_edu.widgets.what_if import WhatIfExplorer
 
-__all__ = ["ModelTable", "ReductionExplorer", "WhatIfExplorer", "reduction_sliders"]
+__all__ = ["ModelTable", "PriceExplorer", "ReductionExplorer", "WhatIfExplorer", "reduction_sliders"]

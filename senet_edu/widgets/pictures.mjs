@@ -5,7 +5,7 @@ import { choice, element } from "./parts.mjs";
 
 const SIDE = 32;
 
-/** Pictures to choose from, as radio buttons, and a last one for the reader's own, which cannot be chosen at first.
+/** Pictures to choose from, as radio buttons, and a last one for the reader's own, hidden until there is one.
  *
  * @param onChange gets the number of the picture; that of the reader's own is `names.length`
  */
@@ -15,8 +15,8 @@ export function gallery(label, names, pixels, onChange) {
   const canvases = called.map(() => element("canvas", { width: SIDE, height: SIDE, "aria-hidden": "true" }));
   const face = (i) => element("span", { class: "captioned" }, canvases[i], called[i]);
   const buttons = choice(label, called.map((_, i) => `${i}`), (i) => onChange(Number(i)), face);
-  const last = [...buttons.root.querySelectorAll("input")].at(-1);
-  last.disabled = true;
+  const last = buttons.root.lastChild;
+  last.hidden = true;
   pixels.forEach((one, i) => paint(canvases[i], one));
   return {
     root: buttons.root,
@@ -24,7 +24,7 @@ export function gallery(label, names, pixels, onChange) {
     /** The reader's own picture is there. */
     add(one) {
       paint(canvases.at(-1), one);
-      last.disabled = false;
+      last.hidden = false;
     },
   };
 }

@@ -7,7 +7,7 @@ import { choice, dial, element, menu, plot, shareBars, tableTwin } from "./parts
 import { gallery, ownPicture } from "./pictures.mjs";
 
 export const GATES = ["as computed", "all 1", "all 0.5", "mean over images", "of another picture", "one channel moved"];
-const OWN = "your picture";
+const OWN = "yours";
 
 /** The gates [C] that are used, of those that the block computes. `mean` and `other` are gates [C] too. */
 export function replaced(gates, own, { mean, other, channel, value }) {
@@ -19,17 +19,17 @@ export function replaced(gates, own, { mean, other, channel, value }) {
   return own;
 }
 
-/** What is done, in words: "SE_5_2, gates of another picture (cat)". */
+/** What is done, in words: "SE_5_2 with gates of another picture (cat)". */
 export function deed({ block, gates, otherName, channel, value }) {
   const more = { "of another picture": ` (${otherName})`, "one channel moved": ` (${channel}, to ${value.toFixed(2)})` };
-  return `${block}, gates ${gates}${more[gates] ?? ""}`;
+  return `${block} with gates ${gates}${more[gates] ?? ""}`;
 }
 
-/** The class with the largest logit and its probability: "cat 71.2 %". */
+/** The class with the largest logit and its probability: "cat, 71.2 %". */
 export function verdict(logits, classes) {
   const shares = softmax(logits);
   const best = shares.indexOf(Math.max(...shares));
-  return `${classes[best]} ${percent(shares[best], 1)}`;
+  return `${classes[best]}, ${percent(shares[best], 1)}`;
 }
 
 /** Rows of the bars: each class with its probability before and after. */
@@ -84,7 +84,7 @@ function render({ model, el }) {
   const channel = dial("channel to move", set("channel"));
   const value = dial("its gate", set("value"));
   const lines = plot("channel", "gate");
-  const legend = element("p", { class: "keys" }, ...["computed", "used"].map((text, i) =>
+  const legend = element("p", { class: "keys" }, ...["its own gates", "the chosen ones"].map((text, i) =>
     element("span", { class: "legend" }, element("span", { class: "swatch", style: `background: ${colours[i]}` }), text)));
   const status = element("p", { role: "status", class: "shown" });
   const shares = shareBars();
@@ -133,7 +133,7 @@ function render({ model, el }) {
 
   const drawAnswer = (now, answer) => {
     const [first, second] = [answer.before, answer.after].map((logits) => verdict(logits, classes));
-    status.textContent = `${now.name}: ${first} with its own gates; ${second} with ${deed(now)}.`;
+    status.textContent = `Picture: ${now.name}. With its own gates: ${first}. ${deed(now)}: ${second}.`;
     const rows = classRows(answer, classes, colours);
     shares.show(rows, `Probabilities before and after. ${rows.map(({ name, text }) => `${name} ${text}`).join("; ")}.`);
     note.textContent = `Computed ${where()} in ${Math.max(1, Math.round(answer.milliseconds))} ms. Nothing leaves the page.`;

@@ -38,7 +38,7 @@ def folded(network: nn.Module) -> ResNet:
     if any((block.squeeze, type(block.gate)) != ("avg", nn.Sigmoid) for block in se_blocks(network).values()):
         raise ValueError("the page computes SE blocks with average pooling and a sigmoid only")
     network = copy.deepcopy(network).eval()
-    for part in (network, *(module for module in network.modules() if isinstance(module, BasicBlock))):
+    for part in (network, *(unit for unit in network.modules() if isinstance(unit, BasicBlock))):
         for conv, norm in (("conv1", "bn1"), ("conv2", "bn2")):
             if hasattr(part, conv):
                 setattr(part, conv, fuse_conv_bn_eval(getattr(part, conv), getattr(part, norm)))
