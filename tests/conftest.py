@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
+import json
 import os
+import re
+import shutil
+import subprocess
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+STATIC = Path(__file__).resolve().parents[1] / "book" / "_static" / "widgets"
+FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 
 # Files whose tests start processes, break things on purpose, or build the package; the rest are units.
 FAULTS = ("test_faults", "test_processes", "test_data_download", "test_wheel", "test_cli")
@@ -42,6 +57,31 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
+def node() -> Callable[[str, Any], Any]:
+    """Runs JavaScript that sees `given` and the widgets' modules at `at`, and returns what it puts into `result`."""
+    from senet_edu.widgets.explorer import FOLDER
+
+    path = shutil.which("node")
+    if path is None:
+        pytest.skip("node is not installed")
+
+    def run(code: str, given: Any) -> Any:
+        script = f"""
+            import {{ readFileSync }} from "node:fs";
+            const given = JSON.parse(readFileSync(0, "utf8"));
+            let result;
+            {code}
+            console.log(JSON.stringify(result));
+        """.replace("$AT", Path(str(FOLDER)).as_uri())
+        call = [path, "--input-type=module", "-e", script]
+        done = subprocess.run(call, input=json.dumps(given), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def cifar10_test() -> tuple[torch.Tensor, torch.Tensor]:
     """All test images of the copy that SENET_EDU_CIFAR10 names, and their labels."""
     if not os.environ.get("SENET_EDU_CIFAR10"):
@@ -58,3 +98,73 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+# Pages in a real Chromium. A test file that opens some has a fixture `chapter`: a folder with an executed notebook.
+
+
+@pytest.fixture(scope="module")
+def browser(chapter: Path) -> Iterator[Browser]:
+    """Debian's Chromium. The chapter ran before: while a browser is open, this process can run no other loop."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("no Chromium is installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens pages, and when the test is over holds against them what they asked of other hosts, and their errors."""
+    wrong: list[str] = []
+    contexts = []
+
+    def open_at(address: str, width: int = 1000, height: int = 1200) -> Page:
+        contexts.append(context := browser.new_context(viewport={"width": width, "height": height}))
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        outside = re.compile(r"^\w+://(?!127\.0\.0\.1)")
+        page.route(outside, lambda route: (wrong.append(f"asked {route.request.url}"), route.abort()))
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(address)
+        return page
+
+    yield open_at
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture(scope="module")
+def exported(chapter: Path) -> Iterator[str]:
+    """Address of the chapter's pages without a kernel, light and dark, served with the files that they load."""
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    if not (STATIC / "embed-amd.js").exists():
+        pytest.skip("npm's files for pages without a kernel are not there")
+    site = chapter / "site"
+    shutil.copytree(STATIC, site / "widgets")
+    notebook = nbformat.read(next(chapter.glob("*.ipynb")), as_version=4)
+    for theme in ("light", "dark"):
+        exporter = HTMLExporter(
+            theme=theme,
+            require_js_url="widgets/require.js",
+            widget_renderer_url="widgets/embed-amd.js",
+            mathjax_url="widgets/paths.js",  # a page without formulas; and this is the place for one script more
+        )
+        page, _ = exporter.from_notebook_node(notebook)
+        (site / f"{theme}.html").write_text(page, encoding="utf-8")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from senet_edu import figures, results
 from senet_edu.widgets import ReductionExplorer, reduction_sliders
-from senet_edu.widgets.explorer import FOLDER, module
+from senet_edu.widgets.explorer import module
 from senet_edu.widgets.reduction import load_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,29 +38,6 @@ def recorded(request: pytest.FixtureRequest, source) -> tuple[dict[str, Any], Pa
 @pytest.fixture
 def explorer(source: tuple[dict[str, Any], Path]) -> ReductionExplorer:
     return ReductionExplorer(*source)
-
-
-@pytest.fixture(scope="module")
-def node() -> Callable[[str, Any], Any]:
-    """Runs JavaScript that sees `given` and the widgets' modules at `at`, and returns what it puts into `result`."""
-    path = shutil.which("node")
-    if path is None:
-        pytest.skip("node is not installed")
-
-    def run(code: str, given: Any) -> Any:
-        script = f"""
-            import {{ readFileSync }} from "node:fs";
-            const given = JSON.parse(readFileSync(0, "utf8"));
-            let result;
-            {code}
-            console.log(JSON.stringify(result));
-        """.replace("$AT", Path(str(FOLDER)).as_uri())
-        call = [path, "--input-type=module", "-e", script]
-        done = subprocess.run(call, input=json.dumps(given), capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
 
 
 def test_the_data_are_the_recorded_ones(recorded) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -52,3 +52,14 @@ def count(channels: int, reduction: int) -> tuple[int, int]:
     with torch.device("meta"):
         block = SEBlock(channels, reduction)
     return cost.parameters(block), block.fc1.weight.numel() + block.fc2.weight.numel()
+
+
+def added(prices: Mapping[str, Any], reduction: int, stages: Collection[int]) -> tuple[int, int]:
+    """Weights and multiply-adds that SE adds to a network of which `price` is known; stages it does not have add none.
+
+    Raises:
+        KeyError: nothing was counted for that r.
+    """
+    chosen = [of_stage for stage, of_stage in prices["stages"].items() if int(stage) in stages]
+    weights, adds = (sum(s[what][str(reduction)] for s in chosen) for what in ("parameters", "multiply_adds"))
+    return weights, adds

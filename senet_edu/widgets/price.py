@@ -7,6 +7,7 @@ from typing import Any
 import traitlets
 
 from senet_edu import figures, results
+from senet_edu.models.price import added
 from senet_edu.widgets.explorer import Explorer, module
 
 NAME = "network-prices"  # of the record: benchmarks/network_prices.py counts
@@ -41,6 +42,19 @@ class PriceExplorer(Explorer):
         record = results.load_record(NAME)
         super().__init__(
             prices=record["networks"], reductions=record["reductions"], colours=list(figures.COLOURS), **traits
+        )
+
+    def sentence(self, name: str) -> str:
+        """What SE adds to a network with the r and the stages that are set. The page says it too, word for word."""
+        price = self.prices[name]
+        if not price["stages"]:
+            return f"{name} has no version with SE: {price['parameters']:,} weights."
+        weights, adds = added(price, self.reduction, self.stages)
+        on = [stage for stage in price["stages"] if int(stage) in self.stages]
+        return (
+            f"{name}, r = {self.reduction}, SE in {'stages ' + ', '.join(on) if on else 'no stage'}: "
+            f"{weights:,} weights more ({100 * weights / price['parameters']:.2f} %), "
+            f"{adds:,} multiply-adds more ({100 * adds / price['multiply_adds']:.3f} %)."
         )
 
     @traitlets.validate("network", "beside")
