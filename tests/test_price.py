@@ -1,4 +1,4 @@
-"""What SE costs named networks: the record is what is counted, sums are whole networks, the page adds as Python does."""
+"""What SE costs named networks: the record is what is counted, sums are networks, the page adds as Python does."""
 
 from __future__ import annotations
 

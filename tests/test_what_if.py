@@ -1,4 +1,4 @@
-"""The explorer of other gates: the page's arithmetic is PyTorch's with `override_gates`, on the same rounded weights."""
+"""The explorer of other gates: the page computes as PyTorch does with `override_gates` on the same rounded weights."""
 
 from __future__ import annotations
 
@@ -178,14 +178,15 @@ ASK = """
         const i = blocks.indexOf(block);
         const own = look(picture).own[i];
         const used = replaced(gates, own, { mean, other: look(other).own[i], channel, value });
-        const { before, after } = ask({ key: picture, pixels: Uint8Array.from(given.pictures[picture]), block: i, gates: used });
+        const pixels = Uint8Array.from(given.pictures[picture]);
+        const { before, after } = ask({ key: picture, pixels, block: i, gates: used });
         return [own, before, after].map((values) => [...values]);
     });
 """
 
 
 def test_the_page_computes_what_pytorch_does(node, explorer: WhatIfExplorer, images: torch.Tensor) -> None:
-    """Every block with every choice; pictures go round. Logits within 1e-3; gates and logits far closer, in fact."""
+    """Every block with every choice; pictures go round. 1e-3 is promised, ten times closer is held."""
     names = ("picture", "block", "gates", "other", "channel", "value")
     settings = [(k % 5, BLOCKS[k % 8], GATES[k // 8], (k + 2) % 5, 3 * k % 16, k / 48) for k in range(48)]
     asked = [
@@ -205,9 +206,10 @@ def test_the_page_computes_what_pytorch_does(node, explorer: WhatIfExplorer, ima
         wanted, changed = explorer.logits()
         gates = explorer.own_gates(explorer.picture)[explorer.block]
         assert torch.allclose(torch.tensor(own), gates, rtol=0, atol=1e-5), setting
-        assert torch.allclose(torch.tensor(before), wanted, rtol=0, atol=1e-3), setting
-        assert torch.allclose(torch.tensor(after), changed, rtol=0, atol=1e-3), setting
-        assert explorer.gates == "as computed" or (changed - wanted).abs().max() > 1e-3  # something was done
+        assert torch.allclose(torch.tensor(before), wanted, rtol=0, atol=1e-4), setting
+        assert torch.allclose(torch.tensor(after), changed, rtol=0, atol=1e-4), setting
+        if explorer.gates not in ("as computed", "one channel moved"):  # one channel may hardly matter
+            assert (changed - wanted).abs().max() > 1e-2, setting
 
 
 @pytest.mark.parametrize("name", ["what_if.mjs", "price.mjs"])
@@ -226,7 +228,8 @@ def test_the_worker_is_a_script_that_answers_as_the_session_does(node, explorer:
         const self = { postMessage: (message) => heard.push(message) };
         vm.runInNewContext(given.worker, { self, performance, Float32Array, Int8Array, Uint8Array, Map, Math });
         const bytes = new DataView(Uint8Array.from(given.weights).buffer);
-        const question = { key: 0, pixels: Uint8Array.from(given.pixels), block: 3, gates: new Float32Array(32).fill(0.5) };
+        const gates = new Float32Array(32).fill(0.5);
+        const question = { key: 0, pixels: Uint8Array.from(given.pixels), block: 3, gates };
         self.onmessage({ data: { bytes, layers: given.layers, units: given.units, ...given.norm } });
         self.onmessage({ data: { id: 7, ...question } });
         const here = session(unpackNetwork(bytes, given.layers, given.units), given.norm)(question);
