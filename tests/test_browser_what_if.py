@@ -100,10 +100,10 @@ def assert_shows(explorer: Locator, python: WhatIfExplorer) -> None:
     assert_logits(explorer, python, python.logits())
     own = python.own_gates(python.picture)[python.block]
     lines = drawn(explorer)
-    assert np.allclose(lines["computed"], own.numpy(), rtol=0, atol=1e-4)
+    assert np.allclose(lines["own"], own.numpy(), rtol=0, atol=1e-4)
     chosen = python.override().get(python.block, own)
     used = chosen(own[None])[0] if callable(chosen) else torch.as_tensor(chosen).expand_as(own)
-    assert np.allclose(lines["used"], used.numpy(), rtol=0, atol=1e-4)
+    assert np.allclose(lines["chosen"], used.numpy(), rtol=0, atol=1e-4)
     cells = np.array([row[1:] for row in rows_of(explorer, "Gates as a table")], dtype=float)
     assert np.allclose(cells, torch.stack([own, used], 1).numpy(), rtol=0, atol=1e-3)
 
@@ -205,12 +205,12 @@ def test_a_picture_of_the_reader_s_own(open_page, exported: str, python: WhatIfE
 
 
 WITHOUT = {
-    "throws": "window.Worker = class { constructor() { throw new DOMException('no', 'SecurityError'); } }",
-    "reports an error": """window.Worker = class {
+    "throws": "void (window.Worker = class { constructor() { throw new DOMException('no', 'SecurityError'); } })",
+    "reports an error": """void (window.Worker = class {
         constructor() { setTimeout(() => this.onerror(new Event('error', { cancelable: true })), 50); }
         postMessage() {}
         terminate() { window.terminated = true; }
-    }""",
+    })""",
     "is there": "",
 }
 RENDER = """async ([esm, state, bytes]) => {

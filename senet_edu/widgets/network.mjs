@@ -41,21 +41,24 @@ export function normalise(pixels, { mean, std }) {
   return { values, channels: 3, side: Math.sqrt(area) };
 }
 
-/** A convolution, with zeros around the maps so that stride 1 keeps their size: each patch against each output's weights. */
+/** A convolution: each patch against each output's weights. Zeros around the maps, so that stride 1 keeps their size. */
 export function convolve(x, layer) {
   const side = Math.floor((x.side - 1) / layer.stride) + 1;
   const patches = patchesOf(x, layer, side);
   const values = new Float32Array(layer.outputs * side * side);
   for (let o = 0; o < layer.outputs; o += 4) {
-    for (let position = 0; position < side * side; position++) fourOutputs(values, o, position, side * side, patches, layer);
+    for (let at = 0; at < side * side; at++) fourOutputs(values, o, at, side * side, patches, layer);
   }
   return { values, channels: layer.outputs, side };
 }
 
-/** Four outputs at one position. All the time goes here: four at once, since a patch's number is then read once for four. */
-function fourOutputs(values, o, position, area, patches, { inputs, kernel, weight, bias }) {
+/** Four outputs at one position. All the time goes here; of four at once, each number of the patch is read only once.
+ *
+ * Where fewer than four are left, what is written beyond the maps' end is dropped.
+ */
+function fourOutputs(values, o, at, area, patches, { inputs, kernel, weight, bias }) {
   const size = inputs * kernel * kernel;
-  const patch = position * size;
+  const patch = at * size;
   const [w0, w1, w2, w3] = [o * size, (o + 1) * size, (o + 2) * size, (o + 3) * size];
   let [s0, s1, s2, s3] = [bias[o], bias[o + 1], bias[o + 2], bias[o + 3]];
   for (let i = 0; i < size; i++) {
@@ -65,7 +68,7 @@ function fourOutputs(values, o, position, area, patches, { inputs, kernel, weigh
     s2 += weight[w2 + i] * p;
     s3 += weight[w3 + i] * p;
   }
-  const to = o * area + position;
+  const to = o * area + at;
   values[to] = s0;
   values[to + area] = s1;
   values[to + 2 * area] = s2;
@@ -121,7 +124,8 @@ export function linear(z, { outputs, inputs, weight, bias }) {
 /** Squeeze, equation 2: the mean of each map. */
 export function squeeze({ values, channels, side }) {
   const area = side * side;
-  return Float32Array.from({ length: channels }, (_, c) => values.subarray(c * area, (c + 1) * area).reduce((a, b) => a + b, 0) / area);
+  const sum = (c) => values.subarray(c * area, (c + 1) * area).reduce((a, b) => a + b, 0);
+  return Float32Array.from({ length: channels }, (_, c) => sum(c) / area);
 }
 
 /** Excitation, equation 3: s = σ(W₂ δ(W₁ z)). */

@@ -32,20 +32,75 @@ export function verdict(logits, classes) {
   return `${classes[best]}, ${percent(shares[best], 1)}`;
 }
 
-/** Rows of the bars: each class with its probability before and after. */
-export function classRows({ before, after }, classes, colours) {
-  const [first, second] = [softmax(before), softmax(after)];
-  return classes.map((name, k) => ({
-    name,
-    lines: [[{ length: first[k], colour: colours[0] }], [{ length: second[k], colour: colours[1] }]],
-    text: `${percent(first[k], 1)} → ${percent(second[k], 1)}`,
-  }));
-}
-
 /** The pixels [3][32][32] of each picture. */
 function unpackPictures(view, count) {
   const size = view.byteLength / count;
   return Array.from({ length: count }, (_, i) => new Uint8Array(view.buffer, view.byteOffset + i * size, size));
+}
+
+/** The gates of a block, its own and the chosen ones, as two lines and as a table. */
+function gatesView(colours) {
+  const lines = plot("channel", "gate");
+  const table = tableTwin("Gates as a table");
+  const keys = ["its own gates", "the chosen gates"].map((text, i) => element("span", { class: "legend" },
+    element("span", { class: "swatch", style: `background: ${colours[i]}` }), text));
+  const range = (values) => `from ${gate(Math.min(...values))} to ${gate(Math.max(...values))}`;
+  return {
+    root: element("div", {}, lines.root, element("p", { class: "keys" }, ...keys)),
+    table: table.root,
+    show(block, own, chosen) {
+      const drawn = [
+        { name: "own", values: own, colour: colours[0] },
+        { name: "chosen", values: chosen, colour: colours[1], dash: "5 3" },
+      ];
+      lines.show(drawn, `Gates of the ${own.length} channels of ${block}: own ${range(own)}, chosen ${range(chosen)}.`);
+      table.show(() => ({
+        head: ["channel", "own", "chosen"],
+        rows: Array.from(own, (s, c) => [`${c}`, gate(s), gate(chosen[c])]),
+      }));
+    },
+  };
+}
+
+/** What the network says, with its own gates and with the chosen ones: a sentence, bars, and a table. */
+function answerView(classes, colours) {
+  const status = element("p", { role: "status", class: "shown" });
+  const bars = shareBars();
+  const table = tableTwin("Logits and probabilities as a table");
+  return {
+    root: element("div", {}, status, bars.root),
+    table: table.root,
+    show(now, { before, after }) {
+      const [first, second] = [softmax(before), softmax(after)];
+      const said = [before, after].map((logits) => verdict(logits, classes));
+      status.textContent = `Picture: ${now.name}. With its own gates: ${said[0]}. ${deed(now)}: ${said[1]}.`;
+      const rows = classes.map((name, k) => ({
+        name,
+        lines: [[{ length: first[k], colour: colours[0] }], [{ length: second[k], colour: colours[1] }]],
+        text: `${percent(first[k], 1)} → ${percent(second[k], 1)}`,
+      }));
+      bars.show(rows, `Probabilities before and after. ${rows.map(({ name, text }) => `${name} ${text}`).join("; ")}.`);
+      table.show(() => ({
+        head: ["class", "logit before", "logit after", "probability before", "probability after"],
+        rows: classes.map((name, k) => [name, gate(before[k]), gate(after[k]), percent(first[k]), percent(second[k])]),
+      }));
+    },
+  };
+}
+
+/** Runs a job that takes its time. What is asked for meanwhile waits until it is done, and counts once. */
+function onlyTheLast(job) {
+  let [busy, asked] = [false, false];
+  return async () => {
+    asked = true;
+    if (busy) return;
+    busy = true;
+    while (asked) {
+      asked = false;
+      await job();
+    }
+    busy = false;
+  };
 }
 
 function render({ model, el }) {
@@ -83,14 +138,8 @@ function render({ model, el }) {
   const other = menu("the other picture", names.map((_, i) => i), names, set("other"));
   const channel = dial("channel to move", set("channel"));
   const value = dial("its gate", set("value"));
-  const lines = plot("channel", "gate");
-  const legend = element("p", { class: "keys" }, ...["its own gates", "the chosen ones"].map((text, i) =>
-    element("span", { class: "legend" }, element("span", { class: "swatch", style: `background: ${colours[i]}` }), text)));
-  const status = element("p", { role: "status", class: "shown" });
-  const shares = shareBars();
+  const [gatesShown, answer] = [gatesView(colours), answerView(classes, colours)];
   const note = element("p", { class: "caption wide-caption" });
-  const classTable = tableTwin("Logits and probabilities as a table");
-  const gateTable = tableTwin("Gates as a table");
 
   const seen = new Map(); // key of a picture to the gates of all blocks
   const state = () => {
@@ -110,8 +159,15 @@ function render({ model, el }) {
     };
   };
 
-  /** The controls and the gates: all that is known without computing. */
-  const drawGates = (now, used) => {
+  const usedNow = (now) => {
+    const own = seen.get(now.key)?.[now.i];
+    return own && (now.gates !== "of another picture" || now.other) ? replaced(now.gates, own, now) : null;
+  };
+
+  /** The controls, and the gates as far as they are known: this does not wait for the network. */
+  const draw = () => {
+    const now = state();
+    const used = usedNow(now);
     picture.show(ownShown ? names.length : model.get("picture"));
     block.show(now.block);
     gates.show(now.gates);
@@ -120,62 +176,30 @@ function render({ model, el }) {
     value.show({ min: 0, max: 1, step: 0.01, value: now.value, text: now.value.toFixed(2) });
     other.root.hidden = now.gates !== "of another picture";
     channel.root.hidden = value.root.hidden = now.gates !== "one channel moved";
-    if (!used) return;
-    const own = seen.get(now.key)[now.i];
-    const drawn = [{ name: "computed", values: own, colour: colours[0] }, { name: "used", values: used, colour: colours[1], dash: "5 3" }];
-    const range = (values) => `from ${gate(Math.min(...values))} to ${gate(Math.max(...values))}`;
-    lines.show(drawn, `Gates of the ${own.length} channels of ${now.block}: computed ${range(own)}, used ${range(used)}.`);
-    gateTable.show(() => ({
-      head: ["channel", "computed", "used"],
-      rows: Array.from(own, (s, c) => [`${c}`, gate(s), gate(used[c])]),
-    }));
+    if (used) gatesShown.show(now.block, seen.get(now.key)[now.i], used);
   };
 
-  const drawAnswer = (now, answer) => {
-    const [first, second] = [answer.before, answer.after].map((logits) => verdict(logits, classes));
-    status.textContent = `Picture: ${now.name}. With its own gates: ${first}. ${deed(now)}: ${second}.`;
-    const rows = classRows(answer, classes, colours);
-    shares.show(rows, `Probabilities before and after. ${rows.map(({ name, text }) => `${name} ${text}`).join("; ")}.`);
-    note.textContent = `Computed ${where()} in ${Math.max(1, Math.round(answer.milliseconds))} ms. Nothing leaves the page.`;
-    const [before, after] = [softmax(answer.before), softmax(answer.after)];
-    classTable.show(() => ({
-      head: ["class", "logit before", "logit after", "probability before", "probability after"],
-      rows: classes.map((name, k) => [name, gate(answer.before[k]), gate(answer.after[k]), percent(before[k]), percent(after[k])]),
-    }));
+  const look = async (key, pixels) => {
+    if (!seen.has(key)) seen.set(key, (await ask({ key, pixels, block: 0, gates: null })).own);
+  };
+  const compute = onlyTheLast(async () => {
+    await look(state().key, state().pixels);
+    if (model.get("gates") === "of another picture") await look(model.get("other"), pixels[model.get("other")]);
+    const now = state();
+    const used = usedNow(now);
+    if (!used) return; // another picture was chosen meanwhile, and comes next
+    const found = await ask({ key: now.key, pixels: now.pixels, block: now.i, gates: now.gates === "as computed" ? null : used });
+    draw();
+    answer.show(now, found);
+    note.textContent = `Computed ${where()} in ${Math.max(1, Math.round(found.milliseconds))} ms. Nothing leaves the page.`;
+  });
+  const update = () => {
+    draw();
+    compute();
   };
 
-  const usedNow = (now) => {
-    const own = seen.get(now.key)?.[now.i];
-    return own && (now.gates !== "of another picture" || now.other) ? replaced(now.gates, own, now) : null;
-  };
-  const look = async (key, pixels) => seen.has(key) || seen.set(key, (await ask({ key, pixels, block: 0, gates: null })).own);
-
-  // What is moved while an answer is under way waits, and only the last of it is asked.
-  let [busy, stale, gone] = [false, false, false];
-  const update = async () => {
-    drawGates(state(), usedNow(state()));
-    stale = true;
-    if (busy) return;
-    busy = true;
-    while (stale && !gone) {
-      stale = false;
-      await look(state().key, state().pixels);
-      if (model.get("gates") === "of another picture") await look(model.get("other"), pixels[model.get("other")]);
-      const now = state();
-      const used = usedNow(now);
-      if (!used) stale = true; // another picture was chosen meanwhile
-      else {
-        const answer = await ask({ key: now.key, pixels: now.pixels, block: now.i, gates: now.gates === "as computed" ? null : used });
-        if (gone) return;
-        drawGates(state(), usedNow(state()));
-        drawAnswer(now, answer);
-      }
-    }
-    busy = false;
-  };
-
-  section.append(picture.root, file, block.root, gates.root, other.root, channel.root, value.root, lines.root, legend,
-    status, shares.root, note, classTable.root, gateTable.root);
+  section.append(picture.root, file, block.root, gates.root, other.root, channel.root, value.root, gatesShown.root,
+    answer.root, note, answer.table, gatesShown.table);
   el.append(section);
   const moved = ["picture", "block", "gates", "other", "channel", "value"].map((name) => `change:${name}`);
   const putAway = () => (ownShown = false); // Python or another view chose a picture
@@ -183,7 +207,6 @@ function render({ model, el }) {
   moved.forEach((event) => model.on(event, update));
   update();
   return () => {
-    gone = true;
     stop();
     model.off("change:picture", putAway);
     moved.forEach((event) => model.off(event, update));
