@@ -34,7 +34,7 @@ class PriceExplorer(Explorer):
     colours = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     network = traitlets.Unicode("resnet50").tag(sync=True)
-    beside = traitlets.Unicode("vgg16").tag(sync=True)
+    beside = traitlets.Unicode("resnet34").tag(sync=True)
     reduction = traitlets.Int(16).tag(sync=True)
     stages = traitlets.List(traitlets.Int(), list(STAGES)).tag(sync=True)
 

@@ -43,8 +43,9 @@ def folded(network: nn.Module) -> ResNet:
             if hasattr(part, conv):
                 setattr(part, conv, fuse_conv_bn_eval(getattr(part, conv), getattr(part, norm)))
                 setattr(part, norm, nn.Identity())
-        if isinstance(getattr(part, "downsample", None), nn.Sequential):
-            part.downsample = fuse_conv_bn_eval(*part.downsample)
+        skip: Any = getattr(part, "downsample", nn.Identity())
+        if not isinstance(skip, nn.Identity):
+            part.downsample = fuse_conv_bn_eval(*skip)
     return network
 
 
@@ -102,8 +103,8 @@ class WhatIfExplorer(Explorer):
     _esm = module("what_if.mjs")
 
     worker = traitlets.Unicode(module("worker.mjs")).tag(sync=True)
-    layers = traitlets.List().tag(sync=True)  # [name, outputs, inputs, kernel, stride] each
-    units = traitlets.List().tag(sync=True)  # [SE block, path of its unit] each
+    layers: traitlets.List[list[Any]] = traitlets.List().tag(sync=True)  # [name, outputs, inputs, kernel, stride] each
+    units: traitlets.List[list[str]] = traitlets.List().tag(sync=True)  # [SE block, path of its unit] each
     weights = traitlets.Bytes().tag(sync=True)
     channels = traitlets.List(traitlets.Int()).tag(sync=True)
     means = traitlets.Bytes().tag(sync=True)  # mean gates over the test images, float32: block by block [C]
