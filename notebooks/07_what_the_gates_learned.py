@@ -388,7 +388,7 @@ else:
 #
 # <details><summary>What we found</summary>
 #
-# Gates of one in the early blocks. Mean gates of a single block, and those of another picture, rarely change an answer there, and mostly where the network was unsure anyway. So in an early block it is the level of each channel's gate that counts, far more than how it moves with the picture. In SE_5_2, on our copy of the images, another picture's gates change more answers than gates of one: there the gates depend on the class most. The cell below counts; a hundred pictures show a direction, no more.
+# Gates of one in the early blocks. Mean gates of a single block, and those of another picture, rarely change an answer there. So in an early block it is the level of each channel's gate that counts, far more than how it moves with the picture. In SE_5_2, on our copy of the images, another picture's gates change more answers than gates of one: there the gates depend on the class most. The cell below counts; a hundred pictures show a direction, no more.
 #
 # </details>
 
@@ -398,7 +398,8 @@ from senet_edu import widgets
 ten = se.data.balanced_subset(dataset.labels, 1, seed=0).sort().values  # one picture a class
 if not have_images:
     print("Drawn shapes: this network has never seen any. What it says of them means little, how it changes is real.")
-explorer = widgets.WhatIfExplorer(dataset.images[ten], [dataset.classes[k] for k in dataset.labels[ten]])
+names = [dataset.classes[k] for k in dataset.labels[ten]]
+explorer = widgets.WhatIfExplorer(dataset.images[ten], names, block="SE_2_2")
 explorer
 
 # %% [markdown]
