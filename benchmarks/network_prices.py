@@ -12,11 +12,13 @@ from senet_edu.models.price import REDUCTIONS, price
 from senet_edu.models.registry import NETWORKS
 
 NAME = "network-prices"
+DATA = "none: weights and multiply-adds of networks without values"
 
 
 def main() -> None:
     started = results.now()
-    counted = {"reductions": list(REDUCTIONS), "networks": {n.name: price(n) for n in NETWORKS.values()}}
+    networks = {network.name: price(network) for network in NETWORKS.values()}
+    counted = {"data": DATA, "reductions": list(REDUCTIONS), "networks": networks}
     if NAME in results.list_records() and counted.items() <= results.load_record(NAME).items():
         print(f"{NAME}: nothing has changed")
         return

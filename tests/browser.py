@@ -28,7 +28,9 @@ def said(explorer: Locator) -> dict[str, str]:
 
 def drawn(explorer: Locator) -> dict[str, np.ndarray]:
     """The lines' data: name to the y of every point."""
-    paths = explorer.locator(".plot path").evaluate_all("p => p.map(e => [e.dataset.name, e.getAttribute('d')])")
+    paths = explorer.locator(".plot path[data-name]").evaluate_all(
+        "p => p.map(e => [e.dataset.name, e.getAttribute('d')])"
+    )
     return {name: np.array([float(point.split()[1]) for point in re.split("[ML]", d)[1:]]) for name, d in paths}
 
 
@@ -36,3 +38,18 @@ def keyboard(page: Page, place: Locator, *keys: str) -> None:
     place.focus()
     for key in keys:
         page.keyboard.press(key)
+
+
+RUN_ALL = """async () => {
+    const app = window.jupyterapp;
+    await app.shell.currentWidget.sessionContext.ready;
+    await app.commands.execute('notebook:clear-all-cell-outputs');
+    await app.commands.execute('notebook:run-all-cells');
+}"""
+
+
+def run_all(page: Page) -> None:
+    """Run all cells of the notebook that JupyterLab has open, once it is there."""
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
+    page.evaluate(RUN_ALL)

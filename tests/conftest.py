@@ -8,8 +8,12 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
 import threading
+import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,31 +61,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def node() -> Callable[[str, Any], Any]:
-    """Runs JavaScript that sees `given` and the widgets' modules at `at`, and returns what it puts into `result`."""
-    from senet_edu.widgets.explorer import FOLDER
-
-    path = shutil.which("node")
-    if path is None:
-        pytest.skip("node is not installed")
-
-    def run(code: str, given: Any) -> Any:
-        script = f"""
-            import {{ readFileSync }} from "node:fs";
-            const given = JSON.parse(readFileSync(0, "utf8"));
-            let result;
-            {code}
-            console.log(JSON.stringify(result));
-        """.replace("$AT", Path(str(FOLDER)).as_uri())
-        call = [path, "--input-type=module", "-e", script]
-        done = subprocess.run(call, input=json.dumps(given), capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    return run
-
-
-@pytest.fixture(scope="session")
 def cifar10_test() -> tuple[torch.Tensor, torch.Tensor]:
     """All test images of the copy that SENET_EDU_CIFAR10 names, and their labels."""
     if not os.environ.get("SENET_EDU_CIFAR10"):
@@ -98,6 +77,31 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def node() -> Callable[[str, Any], Any]:
+    """Runs JavaScript that sees `given` and the widgets' modules at `at`, and returns what it puts into `result`."""
+    path = shutil.which("node")
+    if path is None:
+        pytest.skip("node is not installed")
+
+    from senet_edu.widgets.explorer import FOLDER
+
+    def run(code: str, given: Any) -> Any:
+        script = f"""
+            import {{ readFileSync }} from "node:fs";
+            const given = JSON.parse(readFileSync(0, "utf8"));
+            let result;
+            {code}
+            console.log(JSON.stringify(result));
+        """.replace("$AT", Path(str(FOLDER)).as_uri())
+        call = [path, "--input-type=module", "-e", script]
+        done = subprocess.run(call, input=json.dumps(given), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
 
 
 # Pages in a real Chromium. A test file that opens some has a fixture `chapter`: a folder with an executed notebook.
@@ -168,3 +172,50 @@ def exported(chapter: Path) -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def lab(chapter: Path) -> Iterator[str]:
+    """Address of a JupyterLab in the chapter's folder, with settings of its own."""
+    own = {
+        "JUPYTER_CONFIG_DIR": ".config",
+        "JUPYTERLAB_SETTINGS_DIR": ".settings",
+        "JUPYTERLAB_WORKSPACES_DIR": ".workspaces",
+        "JUPYTER_RUNTIME_DIR": ".runtime",
+        "IPYTHONDIR": ".ipython",
+    }
+    news = chapter / ".settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    news.parent.mkdir(parents=True)
+    news.write_text('{"fetchNews": "false"}', encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (chapter / "lab.log").open("w") as log:
+        server = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"),
+                *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={chapter}"),
+                *("--IdentityProvider.token=t", "--LabApp.extension_manager=readonly"),
+                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            ],
+            env=os.environ | {name: str(chapter / place) for name, place in own.items()},
+            stdout=log,
+            stderr=log,
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{address}/api/status?token=t", server, chapter / "lab.log")
+        yield address
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
+    for _ in range(120):
+        try:
+            return urllib.request.urlopen(address, timeout=2).close()
+        except OSError:
+            assert server.poll() is None, log.read_text(encoding="utf-8")
+            time.sleep(0.25)
+    raise AssertionError(f"JupyterLab does not answer: {log.read_text(encoding='utf-8')}")
