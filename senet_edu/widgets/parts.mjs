@@ -96,19 +96,6 @@ export function checkboxes(label, values, onChange, ...more) {
   };
 }
 
-/** What is known of something, as a list of terms. */
-export function factList() {
-  const list = element("dl");
-  return {
-    root: list,
-    /** `facts`: [[term, value, note]]. */
-    show(facts) {
-      list.replaceChildren(...facts.map(([term, value, note]) =>
-        element("div", {}, element("dt", {}, term), element("dd", {}, element("b", {}, value), ` ${note}`))));
-    },
-  };
-}
-
 /** A plot of lines with y from 0 to 1. A path's coordinates are the data: x is the index, y the value. */
 export function plot(xlabel, ylabel) {
   const lines = svg("g");
