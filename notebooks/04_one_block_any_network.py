@@ -470,6 +470,38 @@ for row in sorted(compared, key=lambda row: -abs(row.difference))[:6]:
 assert all(abs(row.difference) <= 0.005 for row in compared)
 assert {"resnet50", "se_resnet50", "se_vgg16", "se_bn_inception", "se_resnext50"} <= {row.network for row in compared}
 
+# % [markdown] slideshow={"slide_type": "slide", "minutes": 3}
+# ## What would it cost in that one?
+#
+# Any network of the table, with SE in the stages that you choose and $r$ from 2 to 32, alone or beside another. The page adds up counts that were made once.
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# > **Before you move anything:** at $r$ = 16 with SE in every stage, which network's weights grow by the largest share, and which by the smallest? ResNet-34 has nearly as many weights as ResNet-50: does it grow as much?
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# <details><summary>What comes out</summary>
+#
+# Inception-ResNet-v2 grows most, by a sixth, and VGG-16 least, by a sixth of a percent. SE pays for the square of the channels it stands on, whatever made them. ResNet-50's units put out up to 2,048 channels, made by cheap 1×1 convolutions; ResNet-34's 512 at most, made by 3×3 ones, so it grows by less than one percent. Most of VGG-16's weights are in its linear layers, where no block stands.
+#
+# </details>
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
+widgets.PriceExplorer(network="resnet50", beside="resnet34")
+
+# %% [markdown]
+# All of them, from the same counts (SKNets have no version with SE):
+
+# %% tags=["nbval-check-output"]
+from senet_edu.models.price import added
+
+prices = se.results.load_record("network-prices")["networks"]
+with_se = {name: price for name, price in prices.items() if price["stages"]}
+growth = {name: added(price, 16, (1, 2, 3, 4, 5))[0] / price["parameters"] for name, price in with_se.items()}
+for name in sorted(growth, key=growth.get):
+    print(f"{name:19} {growth[name]:6.2%}")
+assert min(growth, key=growth.get) == "vgg16" and max(growth, key=growth.get) == "inception_resnet_v2"
+assert growth["resnet34"] < 0.01 < growth["resnet50"]
+
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What the printed numbers count
 #

@@ -476,6 +476,59 @@ if have_images:
 else:
     print("this cell needs the images")
 
+# % [markdown] slideshow={"slide_type": "slide", "minutes": 4}
+# ## What if a gate were another?
+#
+# Freezing all gates is a large step. A smaller one: put other gates in place of one block's own, for one picture, and let the network go on. Choose a picture or bring your own (it stays in your browser), a block, and its gates. The network computes in the page.
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# > **Before you move anything:** which will change the network's answer on most pictures: gates of one (the block taken out), each channel's mean gate, or the gates of another picture? Is it the same in the first block and in the last?
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# <details><summary>What we found</summary>
+#
+# Gates of one in the early blocks. Mean gates of a single block, and those of another picture, rarely change an answer there. So in an early block it is the level of each channel's gate that counts, far more than how it moves with the picture. In SE_5_2, on our copy of the images, another picture's gates change more answers than gates of one: there the gates depend on the class most. The cell below counts; a hundred pictures show a direction, no more.
+#
+# </details>
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
+ten = se.data.balanced_subset(dataset.labels, 1, seed=0).sort().values  # one picture a class
+if not have_images:
+    print("Drawn shapes: this network has never seen any. What it says of them means little, how it changes is real.")
+names = [dataset.classes[k] for k in dataset.labels[ten]]
+explorer = widgets.WhatIfExplorer(dataset.images[ten], names, block="SE_2_2")
+explorer
+
+# %% [markdown]
+# To keep the page small, the weights in it are rounded to 8 bits; `explorer.network` is that network in PyTorch. With a kernel, move the explorer and run the next cell again: `override_gates` gives the same as the page.
+
+# %% tags=["nbval-ignore-output"]
+with torch.no_grad(), se.override_gates(explorer.network, explorer.override()):
+    logits = explorer.network(se.training.normalise(dataset.images[ten][explorer.picture, None]))[0]  # [10]
+assert torch.allclose(logits, explorer.logits()[1], atol=1e-4)
+print(f"{explorer.block}, gates {explorer.gates}:", ", ".join(f"{v:.2f}" for v in logits.tolist()))
+
+# %% [markdown]
+# The same for a hundred pictures: on how many does the answer change?
+
+# %% tags=["nbval-ignore-output"]
+if have_images:
+    hundred = dataset.images[se.data.balanced_subset(dataset.labels, 10, seed=0)]
+    x = se.training.normalise(hundred)  # [100, 3, 32, 32], in no order: the next picture is any other
+    changed = {}
+    with torch.no_grad():
+        answers = explorer.network(x).argmax(dim=1)  # [100]
+        for name in blocks:
+            choices = {"1": 1.0, "mean": recorded[name].total_mean, "another's": lambda s: s.roll(1, dims=0)}
+            for choice, gates in choices.items():
+                with se.override_gates(explorer.network, {name: gates}):
+                    changed[name, choice] = (explorer.network(x).argmax(dim=1) != answers).sum().item()
+            print(f"{name}  " + "   ".join(f"{choice} {changed[name, choice]:2}" for choice in choices))
+    for other in ("mean", "another's"):
+        assert sum(changed[n, "1"] for n in blocks[:4]) > sum(changed[n, other] for n in blocks[:4])
+else:
+    print("this cell needs the images")
+
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What to take along
 

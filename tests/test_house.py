@@ -79,7 +79,7 @@ def test_rooms_know_only_what_is_below_them() -> None:
         "figures": {"excitations"},
         "diagrams": {"figures", "placement"},
         "checks": {"blocks", "models", "placement"},
-        "widgets": {"blocks", "excitations", "figures", "models", "results"},
+        "widgets": {"blocks", "data", "training", "excitations", "figures", "models", "results"},
     }
     for path in (ROOT / "senet_edu").rglob("*.py"):
         room = path.relative_to(ROOT / "senet_edu").parts[0].removesuffix(".py")

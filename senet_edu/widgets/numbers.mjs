@@ -40,8 +40,8 @@ export function whole(value) {
 }
 
 /** 0.0642 as "6.42 %". */
-export function percent(share) {
-  return `${(100 * share).toFixed(2)} %`;
+export function percent(share, digits = 2) {
+  return `${(100 * share).toFixed(digits)} %`;
 }
 
 /** A gate with as many decimals as float16 has from 0.5 on. */

@@ -200,13 +200,7 @@ export function tableTwin(title) {
   let content = () => ({ head: [], rows: [] });
   const fillTable = () => {
     if (!root.open) return;
-    const { head, rows } = content();
-    const headers = head.map((text) => element("th", { scope: "col" }, text));
-    table.replaceChildren(
-      element("thead", {}, element("tr", {}, ...headers)),
-      element("tbody", {}, ...rows.map(([first, ...rest]) =>
-        element("tr", {}, element("th", { scope: "row" }, first), ...rest.map((text) => element("td", {}, text))))),
-    );
+    writeTable(table, content());
   };
   root.addEventListener("toggle", fillTable);
   return {
@@ -215,6 +209,47 @@ export function tableTwin(title) {
     show(next) {
       content = next;
       fillTable();
+    },
+  };
+}
+
+/** Write a table anew, from {head: [text], rows: [[text]]}: the first cell of a row names it. */
+export function writeTable(table, { head, rows }) {
+  const headers = head.map((text) => element("th", { scope: "col" }, text));
+  table.replaceChildren(
+    element("thead", {}, element("tr", {}, ...headers)),
+    element("tbody", {}, ...rows.map(([first, ...rest]) =>
+      element("tr", {}, element("th", { scope: "row" }, first), ...rest.map((text) => element("td", {}, text))))),
+  );
+}
+
+/** One of several, from a menu: for more than fit beside each other. `names` are written, `values` passed on. */
+export function menu(label, values, names, onChange) {
+  const options = names.map((name, i) => element("option", { value: i }, name));
+  const select = element("select", { "data-lm-suppress-shortcuts": "true" }, ...options);
+  select.addEventListener("change", () => onChange(values[select.selectedIndex]));
+  return {
+    root: element("label", { class: "menu" }, `${label} `, select),
+    show(value) {
+      select.selectedIndex = values.indexOf(value);
+    },
+  };
+}
+
+/** Horizontal bars in named rows, one below the other. A length of 1 is the whole width. */
+export function shareBars() {
+  const root = element("div", { class: "shares", role: "img" });
+  return {
+    root,
+    /** `rows`: [{name, lines: [[{length, colour}]], text}]: in each line the parts stand one behind the other. */
+    show(rows, description) {
+      root.setAttribute("aria-label", description);
+      root.replaceChildren(...rows.flatMap(({ name, lines, text }) => [
+        element("span", {}, name),
+        element("span", { class: "lines" }, ...lines.map((parts) => element("span", {}, ...parts.map(({ length, colour }) =>
+          element("span", { style: `width: ${100 * length}%; background: ${colour}` }))))),
+        element("span", { class: "said" }, text),
+      ]));
     },
   };
 }
