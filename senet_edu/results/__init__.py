@@ -26,6 +26,7 @@ from senet_edu.results.weights import (
     load_pretrained,
     model_card,
     save_weights,
+    sha256,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "model_card",
     "now",
     "save_weights",
+    "sha256",
     "summarise_trials",
     "train_recorded",
     "write_record",
