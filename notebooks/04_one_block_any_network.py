@@ -470,7 +470,7 @@ for row in sorted(compared, key=lambda row: -abs(row.difference))[:6]:
 assert all(abs(row.difference) <= 0.005 for row in compared)
 assert {"resnet50", "se_resnet50", "se_vgg16", "se_bn_inception", "se_resnext50"} <= {row.network for row in compared}
 
-# % [markdown] slideshow={"slide_type": "slide", "minutes": 3}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What would it cost in that one?
 #
 # Any network of the table, with SE in the stages that you choose and $r$ from 2 to 32, alone or beside another. The page adds up counts that were made once.

@@ -476,7 +476,7 @@ if have_images:
 else:
     print("this cell needs the images")
 
-# % [markdown] slideshow={"slide_type": "slide", "minutes": 4}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 4}
 # ## What if a gate were another?
 #
 # Freezing all gates is a large step. A smaller one: put other gates in place of one block's own, for one picture, and let the network go on. Choose a picture or bring your own (it stays in your browser), a block, and its gates. The network computes in the page.
