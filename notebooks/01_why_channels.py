@@ -18,7 +18,7 @@
 # # 01 · Why channels? What a convolution mixes, and what it cannot see
 
 # %% [markdown]
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/01_why_channels.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/01_why_channels.py)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/01_why_channels.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/01_why_channels.py) [slides](https://senet-edu.github.io/senet-edu/slides/01_why_channels.html)
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # **You will** say what a convolution mixes and what it cannot see, prove that a small plain network must fail at a certain task, and watch one Squeeze-and-Excitation (SE) block solve it.

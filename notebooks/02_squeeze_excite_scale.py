@@ -18,7 +18,7 @@
 # # 02 · Build the block: squeeze, excite, scale
 
 # %% [markdown]
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/02_squeeze_excite_scale.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/02_squeeze_excite_scale.py)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/02_squeeze_excite_scale.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/02_squeeze_excite_scale.py) [slides](https://senet-edu.github.io/senet-edu/slides/02_squeeze_excite_scale.html)
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # **You will** turn the block's three equations into code with the shape of every tensor, write the block in ten lines, and derive and check its gradient.

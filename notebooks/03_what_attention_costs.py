@@ -18,7 +18,7 @@
 # # 03 · Count what attention costs: weights, arithmetic, time
 
 # %% [markdown]
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/03_what_attention_costs.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/03_what_attention_costs.py)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/03_what_attention_costs.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/03_what_attention_costs.py) [slides](https://senet-edu.github.io/senet-edu/slides/03_what_attention_costs.html)
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # **You will** derive how many weights SE adds to a network and check the formula against counts, measure why its time has little to do with its arithmetic, and choose a reduction ratio $r$ by what it costs and what it buys.

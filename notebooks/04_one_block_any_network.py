@@ -18,7 +18,7 @@
 # # 04 · Put one block into any network
 
 # %% [markdown]
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/04_one_block_any_network.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/04_one_block_any_network.py)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/04_one_block_any_network.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/04_one_block_any_network.py) [slides](https://senet-edu.github.io/senet-edu/slides/04_one_block_any_network.html)
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # **You will** put SE into networks that somebody else wrote, with one call; write the five places that a block can have in a residual unit, and weigh them; count the paper's tables 1 and 2 and find out what its numbers leave out.

@@ -18,7 +18,7 @@
 # # 05 · Train SE-ResNet-18 on CIFAR-10
 
 # %% [markdown]
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/05_train_se_resnet18.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/05_train_se_resnet18.py)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/05_train_se_resnet18.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/05_train_se_resnet18.py) [slides](https://senet-edu.github.io/senet-edu/slides/05_train_se_resnet18.html)
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # **You will** train an SE network with live curves, survive a disconnect, and compare it with its plain twin over seeds.

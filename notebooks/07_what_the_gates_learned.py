@@ -18,7 +18,7 @@
 # # 07 · See what the gates learned
 
 # %% [markdown]
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/07_what_the_gates_learned.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/07_what_the_gates_learned.py)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/07_what_the_gates_learned.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/07_what_the_gates_learned.py) [slides](https://senet-edu.github.io/senet-edu/slides/07_what_the_gates_learned.html)
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # **You will** draw the excitations of every class at SE_2_1 to SE_5_2, measure how class-specific they are, and find the images that open a channel.

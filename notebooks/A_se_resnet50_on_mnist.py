@@ -18,7 +18,7 @@
 # # A · Train SE-ResNet-50 on MNIST
 
 # %% [markdown]
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/A_se_resnet50_on_mnist.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/A_se_resnet50_on_mnist.py)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/senet-edu/senet-edu/blob/main/notebooks/A_se_resnet50_on_mnist.ipynb) [source](https://github.com/senet-edu/senet-edu/blob/main/notebooks/A_se_resnet50_on_mnist.py) [slides](https://senet-edu.github.io/senet-edu/slides/A_se_resnet50_on_mnist.html)
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # **You will** follow a 28×28 image through SE-ResNet-50 and show that no pooling is left to do at its end, train the network on handwritten digits, and see what a wrong augmentation would do to them.

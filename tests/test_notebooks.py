@@ -16,7 +16,8 @@ from senet_edu import checks, results
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = sorted((ROOT / "notebooks").glob("*.py"))
-REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+URLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+REPOSITORY, SITE = URLS["Repository"], URLS["Documentation"]
 CHAPTERS = [path for path in TEXTS if path.stem not in ("00_start", "C_words_and_symbols")]
 
 by_name = pytest.mark.parametrize("text", TEXTS, ids=lambda path: path.stem)
@@ -70,6 +71,8 @@ def test_badges_point_at_this_notebook_in_this_repository(text: Path) -> None:
     for link in re.findall(r"https://github\.com/[\w.-]+/[\w.-]+", everything):
         assert link.removesuffix(".git") == REPOSITORY, link
     assert f"git+{REPOSITORY}@main" in everything
+    slides = [f"{SITE}/slides/{text.stem}.html"] if text.stem[:2] not in ("00", "C_") else []  # these two have none
+    assert re.findall(r"https://[\w.-]+\.github\.io[^)\s]*", everything) == slides
 
 
 @by_name

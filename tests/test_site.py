@@ -183,6 +183,8 @@ def test_start_page_sees_in_the_picture_what_is_there() -> None:
 def test_repository_is_named_as_in_pyproject(path: Path) -> None:
     for link in re.findall(r"https://github\.com/[\w.-]+/[\w.-]+", read(path)):
         assert link == REPOSITORY
+    for link in re.findall(r"https://[\w.-]+\.github\.io[^)\s]*", read(path)):
+        assert link.startswith(PROJECT["urls"]["Documentation"])
 
 
 def test_commands_exist() -> None:
