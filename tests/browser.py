@@ -53,7 +53,7 @@ def pages(browser: Browser) -> Iterator[Callable[..., Page]]:
     yield open_at
     for context in contexts:
         context.close()
-    assert wrong == []
+    assert wrong == [], wrong
 
 
 @contextmanager

@@ -149,7 +149,8 @@ assert "site-packages" in senet_edu.__file__ and "env" in senet_edu.__file__, se
 print(ipywidgets.__version__, anywidget.__version__)
 for name in widgets.__all__:
     if name.endswith("Explorer"):
-        made = getattr(widgets, name)()
+        pictures = (senet_edu.shapes(2, seed=0)[0], ["one", "two"]) if name == "WhatIfExplorer" else ()
+        made = getattr(widgets, name)(*pictures)
         state = made.get_state()
         assert "export default" in state["_esm"] and state["_css"], name
         assert hasattr(made, "_ipython_display_") or hasattr(made, "_repr_mimebundle_"), name  # 7 and 8 show by these

@@ -94,7 +94,7 @@ def share_of_two(out: Path) -> None:
 
     writes = []
     write_record = results.write_record
-    results.write_record = lambda record, path: (writes.append(str(path)), write_record(record, path))
+    results.runs.write_record = lambda record, path: (writes.append(str(path)), write_record(record, path))
     folder_images = image_folder(out / "pictures", 16, workers=1)
     sides["record"] = results.train_recorded(
         out / "recorded",

@@ -1,7 +1,7 @@
 // The explorer of one block: choose C and r, move one channel of z, see hidden units and gates answer.
 
 import { floats, gate, whole } from "./numbers.mjs";
-import { choice, columnUnder, dial, element, factList, heat, slider, svg, tableTwin } from "./parts.mjs";
+import { alt, choice, columnUnder, dial, element, factList, heat, slider, svg, tableTwin } from "./parts.mjs";
 
 const NOTABLE = 0.01; // a gate that moved by more than this is counted
 
@@ -104,7 +104,7 @@ function bars(kind, across = false) {
   const kinds = ["level", "hollow", "up", "down", "axis"];
   const shapes = Object.fromEntries(kinds.map((name) => [name, svg("path", { class: name })]));
   const turn = svg("g", { transform: across ? "matrix(0 1 1 0 0 0)" : "matrix(1 0 0 -1 0 0)" }, ...Object.values(shapes));
-  const picture = svg("svg", { role: "img", preserveAspectRatio: "none", class: `bars ${kind}` }, turn);
+  const picture = svg("svg", { preserveAspectRatio: "none", class: `bars ${kind}` }, turn);
   const bar = (i, from, to) => `M${i + 0.1} ${from}V${to}H${i + 0.9}V${from}Z`;
   const joined = (values, path) => Array.from(values, path).join("");
   return {
@@ -112,7 +112,7 @@ function bars(kind, across = false) {
     show(before, now, { low, high }, description, hollow = () => false) {
       const n = now.length;
       picture.setAttribute("viewBox", across ? `${low} 0 ${high - low} ${n}` : `0 ${-high} ${n} ${high - low}`);
-      picture.setAttribute("aria-label", description);
+      alt(picture, description);
       const paths = {
         level: joined(now, (value, i) => (hollow(value) ? "" : bar(i, 0, value))),
         hollow: joined(now, (value, i) => (hollow(value) ? bar(i, 0, value) : "")),

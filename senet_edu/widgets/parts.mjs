@@ -21,6 +21,12 @@ function fill(made, attributes, children) {
   return made;
 }
 
+/** Says what a picture shows to those who do not see it. Before that it is not a picture to them: it shows nothing. */
+export function alt(picture, words) {
+  picture.setAttribute("role", "img");
+  picture.setAttribute("aria-label", words);
+}
+
 /** A native control. JupyterLab would take its arrow keys for moving between cells; the attribute keeps them here. */
 function input(type, attributes = {}) {
   return element("input", { type, "data-lm-suppress-shortcuts": "true", ...attributes });
@@ -123,7 +129,7 @@ export function factList() {
 
 /** A picture with a pixel a number, as wide and high as its place. */
 export function heat() {
-  const canvas = element("canvas", { role: "img" });
+  const canvas = element("canvas");
   return {
     root: element("div", { class: "heat" }, canvas),
     /** `colours`: rows of [red, green, blue, opacity], each 0 to 255. */
@@ -131,7 +137,7 @@ export function heat() {
       Object.assign(canvas, { width: colours[0].length, height: colours.length });
       const pixels = Uint8ClampedArray.from(colours.flat(2));
       canvas.getContext("2d").putImageData(new ImageData(pixels, canvas.width, canvas.height), 0, 0);
-      canvas.setAttribute("aria-label", description);
+      alt(canvas, description);
     },
   };
 }
@@ -150,7 +156,7 @@ export function plot(xlabel, ylabel, margin = 0) {
   const lines = svg("g");
   const pointed = svg("path", { class: "pointed" });
   const flip = svg("g", { transform: "matrix(1 0 0 -1 0 1)" }, pointed, lines); // y goes up
-  const picture = svg("svg", { role: "img", preserveAspectRatio: "none" }, flip);
+  const picture = svg("svg", { preserveAspectRatio: "none" }, flip);
   const [first, middle, last] = [element("span"), element("span"), element("span")];
   const y = element("div", { class: "y", "aria-hidden": "true" });
   y.append(...["1", "0.5", "0"].map((tick) => element("span", {}, tick)), element("span", { class: "name" }, ylabel));
@@ -168,7 +174,7 @@ export function plot(xlabel, ylabel, margin = 0) {
     show(drawn, description, ends = {}) {
       const end = drawn[0].values.length - 1;
       picture.setAttribute("viewBox", `${-margin} 0 ${end + 2 * margin} 1`);
-      picture.setAttribute("aria-label", description);
+      alt(picture, description);
       [first.textContent, middle.textContent, last.textContent] = [ends.first ?? "0", ends.label ?? xlabel, ends.last ?? `${end}`];
       lines.replaceChildren(
         ...drawn.filter(({ low }) => low).map(band),
@@ -238,12 +244,12 @@ export function menu(label, values, names, onChange) {
 
 /** Horizontal bars in named rows, one below the other. A length of 1 is the whole width. */
 export function shareBars() {
-  const root = element("div", { class: "shares", role: "img" });
+  const root = element("div", { class: "shares" });
   return {
     root,
     /** `rows`: [{name, lines: [[{length, colour}]], text}]: in each line the parts stand one behind the other. */
     show(rows, description) {
-      root.setAttribute("aria-label", description);
+      alt(root, description);
       root.replaceChildren(...rows.flatMap(({ name, lines, text }) => [
         element("span", {}, name),
         element("span", { class: "lines" }, ...lines.map((parts) => element("span", {}, ...parts.map(({ length, colour }) =>

@@ -1,7 +1,7 @@
 // The explorer of the reduction ratio r: hidden width, weights added and gates of networks trained with r = 2, 4, 8, 16.
 
 import { assign, gate, mean, meanOverClasses, percent, reader, whole } from "./numbers.mjs";
-import { checkboxes, choice, element, factList, plot, slider, svg, tableTwin } from "./parts.mjs";
+import { alt, checkboxes, choice, element, factList, plot, slider, svg, tableTwin } from "./parts.mjs";
 
 const ALL = "all classes";
 
@@ -47,7 +47,7 @@ export function describe(drawn, block, reduction) {
 function matrices(widest) {
   const rectangles = [svg("rect"), svg("rect")];
   const names = [svg("text", {}, "W₁"), svg("text", {}, "W₂")];
-  const picture = svg("svg", { role: "img", viewBox: "0 0 260 150", class: "matrices" }, ...rectangles, ...names);
+  const picture = svg("svg", { viewBox: "0 0 260 150", class: "matrices" }, ...rectangles, ...names);
   return {
     root: picture,
     show(channels, hidden) {
@@ -60,7 +60,7 @@ function matrices(widest) {
         names[i].setAttribute("y", place.y - 5);
       });
       const sizes = `W₁ is ${hidden} × ${channels}, W₂ is ${channels} × ${hidden}`;
-      picture.setAttribute("aria-label", `Two matrices to scale: ${sizes}.`);
+      alt(picture, `Two matrices to scale: ${sizes}.`);
     },
   };
 }
