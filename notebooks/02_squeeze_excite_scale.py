@@ -402,11 +402,11 @@ widgets.BlockExplorer()
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The picture reads from top to bottom: $z$, the rows of $W_1$, the columns of $W_2$ (as $W_2^\top$, so that a row is a hidden unit in both), the gates. A bar beside $W_1$ is what a hidden unit gets before the ReLU; hollow bars are negative, so the unit is off. (For a block of your own: `widgets.BlockExplorer(block, z)`.)
 #
-# > **Try it:** take C = 64 and $r$ = 16, and move a channel of $z$ as far as it goes. Which gates answer, and is the channel's own gate among those that move most? Then find a channel that switches a hidden unit off: what does moving it further still change?
+# > **Try it:** take C = 64 and $r$ = 16, and move a channel of $z$ as far as it goes. Which gates answer, and is the channel's own gate among those that move most? Then start from the $z$ of *cat* and find a channel that switches a hidden unit off: what does moving it further still change?
 #
 # <details><summary>What to see</summary>
 #
-# Nearly every gate moves a little. Channel $c$ of $z$ has no wire of its own to gate $c$: all go through the few hidden units, and column $c$ of $W_1$ says into which, the rows of $W_2^\top$ say where to. For hardly any channel is it its own gate that moves most. Past the point where a unit goes off, nothing comes through it any more, neither a value nor a slope: "steepest now" jumps there. If a channel's units are all off, no gate hears it.
+# Nearly every gate moves a little. Channel $c$ of $z$ has no wire of its own to gate $c$: all go through the few hidden units, and column $c$ of $W_1$ says into which, the rows of $W_2^\top$ say where to. For hardly any channel is it its own gate that moves most. Past the point where a unit goes off, nothing comes through it any more, neither a value nor a slope: "steepest now" jumps there. When all hidden units are off, no gate hears $z$ at all.
 #
 # </details>
 

@@ -486,7 +486,7 @@ assert {"resnet50", "se_resnet50", "se_vgg16", "se_bn_inception", "se_resnext50"
 # </details>
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
-widgets.PriceExplorer(network="resnet50", beside="resnet34")
+widgets.PriceExplorer(network="resnet50", beside="")
 
 # %% [markdown]
 # All of them, from the same counts (SKNets have no version with SE):

@@ -496,7 +496,7 @@ ten = se.data.balanced_subset(dataset.labels, 1, seed=0).sort().values  # one pi
 if not have_images:
     print("Drawn shapes: this network has never seen any. What it says of them means little, how it changes is real.")
 names = [dataset.classes[k] for k in dataset.labels[ten]]
-explorer = widgets.WhatIfExplorer(dataset.images[ten], names, block="SE_2_2")
+explorer = widgets.WhatIfExplorer(dataset.images[ten], names, block="SE_2_2", gates="as computed")
 explorer
 
 # %% [markdown]

@@ -13,6 +13,9 @@ import pytest
 from browser import chromium, keyboard, pages, served, shot
 from playwright.sync_api import Browser, Page, expect
 
+from senet_edu import results
+from senet_edu.models.price import added
+
 ROOT = Path(__file__).resolve().parents[1]
 AXE = ROOT / "tests" / "js" / "fetched" / "axe.min.js"
 SOURCES = [*ROOT.glob("book/*.md"), ROOT / "CONTRIBUTING.md", *ROOT.glob("notebooks/*.ipynb")]
@@ -147,6 +150,48 @@ def test_explorer_of_the_reduction_ratio_moves(visit: Callable[..., Page]) -> No
     assert explorer.locator(".plot path").evaluate_all("p => p.map(e => e.getAttribute('d'))") != before
     explorer.get_by_role("radio", name="SE_3_1").click()
     expect(said).to_contain_text("SE_3_1")
+
+
+CLEAR = (
+    "rgba(0, 0, 0, 0)"  # what is marked can be seen through its mark; the theme has colours of its own for some classes
+)
+
+
+def test_explorer_of_a_block_moves(visit: Callable[..., Page]) -> None:
+    page = visit("notebooks/02_squeeze_excite_scale.html")
+    explorer = page.locator(".senet-explorer.block")
+    before = explorer.get_by_role("status").inner_text()
+    keyboard(page, explorer.get_by_role("slider", name="z of channel 0", exact=True), "End")
+    expect(explorer.get_by_role("status")).not_to_have_text(before)
+    assert explorer.locator(".marked").evaluate("e => getComputedStyle(e).backgroundColor") == CLEAR
+
+
+def test_explorer_of_the_gates_moves(visit: Callable[..., Page]) -> None:
+    page = visit("notebooks/07_what_the_gates_learned.html")
+    explorer = page.locator(".senet-explorer.gates")
+    said = explorer.get_by_role("status")
+    explorer.get_by_role("radio", name="SE_3_1").click()
+    keyboard(page, explorer.get_by_role("slider", name="channel"), "Home", "ArrowRight")
+    expect(said).to_contain_text("Channel ")
+    assert explorer.locator(".marked").evaluate("e => getComputedStyle(e).backgroundColor") == CLEAR
+
+
+def test_explorer_of_other_gates_answers(visit: Callable[..., Page]) -> None:
+    page = visit("notebooks/07_what_the_gates_learned.html")
+    explorer = page.get_by_role("region", name="Explorer of other gates")
+    said = explorer.get_by_role("status")
+    expect(said).to_contain_text("SE_2_2 with gates as computed", timeout=30_000)
+    explorer.get_by_role("radio", name="all 1").click()
+    expect(said).to_contain_text("SE_2_2 with gates all 1", timeout=30_000)
+
+
+def test_explorer_of_the_price_adds_up(visit: Callable[..., Page]) -> None:
+    page = visit("notebooks/04_one_block_any_network.html")
+    explorer = page.get_by_role("region", name="Explorer of what SE costs")
+    expect(explorer.get_by_role("status")).to_contain_text("resnet50, r = 16")
+    explorer.get_by_role("checkbox", name="5").click()
+    weights, _ = added(results.load_record("network-prices")["networks"]["resnet50"], 16, (2, 3, 4))
+    expect(explorer.get_by_role("status")).to_contain_text(f"SE in stages 2, 3, 4: {weights:,} weights more")
 
 
 def test_table_of_networks_sorts(visit: Callable[..., Page]) -> None:

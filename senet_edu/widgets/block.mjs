@@ -159,7 +159,7 @@ function flow(onChannel, onValue) {
   const [z, hidden, s] = [bars("z"), bars("units", true), bars("s")];
   const [w1, w2] = [heat(), heat()];
   const [zAxis, sAxis] = [axis("z"), axis("gates s")];
-  const mark = element("div", { class: "mark" });
+  const mark = element("div", { class: "marked" });
   const last = element("span");
   const note = (...content) => element("p", { class: "side" }, ...content);
   const name = (text) => element("div", { class: "y", "aria-hidden": "true" }, element("span", { class: "name" }, text));

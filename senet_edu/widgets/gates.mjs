@@ -83,7 +83,7 @@ export function linesOf(gates, classes, colourOf, shown, banded) {
 /** All classes by all shown channels, with the classes' names on the left and the scale of colours below. */
 function classMap(classes, ramp) {
   const [map, scale] = [heat(), heat()];
-  const mark = element("div", { class: "mark" });
+  const mark = element("div", { class: "marked" });
   const names = element("div", { class: "names", "aria-hidden": "true" }, ...classes.map((name) => element("span", {}, name)));
   scale.show(colour([ramp.map((_, i) => i / (ramp.length - 1))], ramp), "Scale of colours: dark is 0, light is 1.");
   const key = element("p", { class: "scale" }, "mean gate 0", scale.root, "1");

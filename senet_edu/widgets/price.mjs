@@ -28,11 +28,11 @@ export function facts(price, { parameters, multiplyAdds }) {
   return [
     ["weights without SE", whole(price.parameters)],
     ["weights that SE adds", whole(parameters)],
-    ["in per cent", percent(parameters / price.parameters)],
+    ["weights that SE adds, in per cent", percent(parameters / price.parameters)],
     ["weights with SE", whole(price.parameters + parameters)],
     ["multiply-adds without SE", whole(price.multiply_adds)],
     ["multiply-adds that SE adds", whole(multiplyAdds)],
-    ["in per cent", percent(multiplyAdds / price.multiply_adds, 3)],
+    ["multiply-adds that SE adds, in per cent", percent(multiplyAdds / price.multiply_adds, 3)],
     ["multiply-adds with SE", whole(price.multiply_adds + multiplyAdds)],
     ["image", price.size.join(" × ")],
   ];

@@ -19,10 +19,10 @@ export function replaced(gates, own, { mean, other, channel, value }) {
   return own;
 }
 
-/** What is done, in words: "SE_5_2 with gates of another picture (cat)". */
+/** What is done, in words: "SE_5_2 with gates of another picture (cat)", "SE_2_2 with gate 3 set to 1.00". */
 export function deed({ block, gates, otherName, channel, value }) {
-  const more = { "of another picture": ` (${otherName})`, "one channel moved": ` (${channel}, to ${value.toFixed(2)})` };
-  return `${block} with gates ${gates}${more[gates] ?? ""}`;
+  if (gates === "one channel moved") return `${block} with gate ${channel} set to ${value.toFixed(2)}`;
+  return `${block} with gates ${gates}${gates === "of another picture" ? ` (${otherName})` : ""}`;
 }
 
 /** The class with the largest logit and its probability: "cat, 71.2 %". */

@@ -24,7 +24,7 @@ test("each choice gives its gates, and leaves the block's own alone", () => {
 test("the sentence says what is done and what comes out", () => {
   assert.equal(deed({ ...CHOICE, gates: "all 1" }), "SE_4_1 with gates all 1");
   assert.equal(deed({ ...CHOICE, gates: "of another picture" }), "SE_4_1 with gates of another picture (cat)");
-  assert.equal(deed({ ...CHOICE, gates: "one channel moved" }), "SE_4_1 with gates one channel moved (1, to 0.25)");
+  assert.equal(deed({ ...CHOICE, gates: "one channel moved" }), "SE_4_1 with gate 1 set to 0.25");
   assert.equal(verdict([0, Math.log(3), -1000], ["cat", "dog", "ship"]), "dog, 75.0 %");
 });
 
