@@ -202,7 +202,7 @@ def assert_points_at(
     """All views mark one channel, and the list and the ten dots are that channel's."""
     c = which[place]
     assert explorer.locator(".plot .pointed").get_attribute("d") == f"M{place} 0V1"
-    mark, around = (explorer.locator(f".over-map{inner}").bounding_box() for inner in (" .mark", ""))
+    mark, around = (explorer.locator(f".over-map{inner}").bounding_box() for inner in (" .marked", ""))
     assert mark["x"] - around["x"] == pytest.approx(around["width"] * place / len(which), abs=1.5)
     spread = gates.variance.sqrt()
     rows = explorer.locator(".dots tr").evaluate_all(
