@@ -88,7 +88,7 @@ if not have_images:
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What the paper found, and we</summary>
 #
-# The paper (SE-ResNet-50, ImageNet): early blocks treat classes alike, blocks in the middle differ by class, SE_5_2 is almost open for all, and the last, SE_5_3, shows one pattern for all classes up to scale. Here the share of a gate's variance that lies between classes (defined below) is 0.2<!-- record: se_resnet18-quarter-gates.SE_2_1.specificity --> at SE_2_1 and 0.6<!-- record: se_resnet18-quarter-gates.SE_5_2.specificity --> at SE_5_2, with ups and downs between. So early blocks differ little, as in the paper, but our last block differs most. Nor is it open for all: 22 %<!-- record: se_resnet18-quarter-gates.SE_5_2.above --> of its gates lie above 0.9, and 20 %<!-- record: se_resnet18-quarter-gates.SE_5_2.below --> below 0.1.
+# The paper (SE-ResNet-50, ImageNet): early blocks treat classes alike, blocks in the middle differ by class, SE_5_2 is almost open for all, and the last, SE_5_3, shows one pattern for all classes up to scale. Here the share of a gate's variance that lies between classes (0: all classes have the same mean gate; 1: the class decides the gate) is 0.2<!-- record: se_resnet18-quarter-gates.SE_2_1.specificity --> at SE_2_1 and 0.6<!-- record: se_resnet18-quarter-gates.SE_5_2.specificity --> at SE_5_2, with ups and downs between. So early blocks differ little, as in the paper, but our last block differs most. Nor is it open for all: 22 %<!-- record: se_resnet18-quarter-gates.SE_5_2.above --> of its gates lie above 0.9, and 20 %<!-- record: se_resnet18-quarter-gates.SE_5_2.below --> below 0.1.
 #
 # </details>
 
