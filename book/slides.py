@@ -12,6 +12,7 @@ goes where, as JupyterLab's property inspector does:
 - fragment  the same, but it waits for a key
 - notes     what the lecturer says while the slide is shown; of code, what it printed
 
+An explorer has a slide to itself: what stands before it takes one of the slide's minutes, and both have its notes.
 Any other cell is on the page only. A figure or an explorer is shown by itself, other code with what it prints;
 {"show": "code"} asks for the code, {"show": "output"} for all that came out of it, a figure's printed lines too. Nothing
 is executed, and a deck asks no other host.
@@ -71,8 +72,8 @@ HOUR_END = """\
 ## What to take along
 
 - **Squeeze, excite, scale:** a mean for each channel, two small layers and a sigmoid, a product. Ten lines.
-- **$r$ trades weights for accuracy:** from 2 to 16 the paper's error hardly moves, and the weights shrink to an eighth.
-- **Late gates depend on the class,** early ones little, in our small network as in the paper's.
+- **$r$ trades weights for accuracy:** from 2 to 16 the paper's error hardly moves, for an eighth of the weights.
+- **Late gates depend on the class,** early ones little, in our small network.
 - **Not shown in this hour:** that a network needs gates that move. Chapters 05 and 07 ask."""
 HOUR_END_NOTES = """\
 In the paper's table SE helps: an error of 22.28 % with $r = 16$, of 23.30 % without. Chapter 05 trains our network \
@@ -151,6 +152,10 @@ def read_deck(path: Path) -> Deck | None:
         if kind == "notes":
             slides[-1].notes.append(cell.source if cell.cell_type == "markdown" else f"```text\n{printed(cell)}\n```")
         elif kind in ("slide", "subslide", "fragment", "-"):
+            if is_explorer(cell) and slides[-1].cells:
+                before = slides[-1]
+                slides.append(Slide(section, before.minutes - 1, notes=before.notes))
+                before.minutes = 1
             slides[-1].cells.append(cell)
         else:
             raise SlideError(f"{where}: no slide type {kind!r}")
@@ -195,6 +200,10 @@ def is_picture(output: NotebookNode) -> bool:
     """A figure or an explorer: shown as large as the slide allows."""
     data = output.get("data", {})
     return WIDGET in data or "<figure" in data.get("text/html", "")
+
+
+def is_explorer(cell: NotebookNode) -> bool:
+    return any(WIDGET in output.get("data", {}) for output in cell.get("outputs", []))
 
 
 def is_tall(output: NotebookNode) -> bool:
@@ -266,7 +275,8 @@ def as_slides(deck: Deck) -> NotebookNode:
         first = slide.cells[0].source
         heading = "" if re.match(r"#{1,2} ", first) else slide.section
         for cell in slide.cells:
-            deck_cell: dict[str, Any] = {"fragment": cell.metadata["slideshow"]["slide_type"] == "fragment"}
+            waits = cell.metadata["slideshow"]["slide_type"] == "fragment" and cell is not slide.cells[0]
+            deck_cell: dict[str, Any] = {"fragment": waits}
             if cell.cell_type == "code":
                 deck_cell |= shown(cell)
             else:

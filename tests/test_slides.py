@@ -150,6 +150,17 @@ def test_a_lecture_has_no_next_cell(tmp_path: Path) -> None:
     assert cell.metadata["deck"]["notes"] == "**1 minute**\n\nIt counts.\n\n```text\nseven\n```"
 
 
+def test_an_explorer_has_a_slide_to_itself(tmp_path: Path) -> None:
+    explorer = code("Explorer()", slide_type="fragment")
+    explorer.outputs = [nbformat.v4.new_output("display_data", data={slides.WIDGET: {"model_id": "1"}})]
+    cells = [text("what if?", slide_type="slide", minutes=3), text("this", slide_type="notes"), explorer]
+    deck = slides.read_deck(chapter(tmp_path, *cells, text("and that", slide_type="notes")))
+    assert deck is not None
+    assert [slide.minutes for slide in deck.slides] == [1, 2]
+    assert [slide.notes for slide in deck.slides] == [["this", "and that"]] * 2
+    assert [cell.metadata["deck"]["fragment"] for cell in slides.as_slides(deck).cells] == [False, False]
+
+
 @pytest.mark.parametrize(
     ("line", "lines", "size"), [("x", 1, 28), ("x" * 80, 1, 23), ("x" * 140, 1, 16), ("x", 25, 16)]
 )
