@@ -14,8 +14,8 @@ goes where, as JupyterLab's property inspector does:
 
 An explorer has a slide to itself: what stands before it takes one of the slide's minutes, and both have its notes.
 Any other cell is on the page only. A figure or an explorer is shown by itself, other code with what it prints;
-{"show": "code"} asks for the code, {"show": "output"} for all that came out of it, a figure's printed lines too. Nothing
-is executed, and a deck asks no other host.
+{"show": "code"} asks for the code, {"show": "output"} for all that came out of it, with what a figure's cell printed.
+Nothing is executed, and a deck asks no other host.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ HOUR_END = """\
 - **Squeeze, excite, scale:** a mean for each channel, two small layers and a sigmoid, a product. Ten lines.
 - **$r$ trades weights for accuracy:** from 2 to 16 the paper's error hardly moves, for an eighth of the weights.
 - **Late gates depend on the class,** early ones little, in our small network.
-- **Not shown in this hour:** that a network needs gates that move. Chapters 05 and 07 ask."""
+- **Not shown in this hour:** whether a network needs gates that move. Chapters 05 and 07 ask."""
 HOUR_END_NOTES = """\
 In the paper's table SE helps: an error of 22.28 % with $r = 16$, of 23.30 % without. Chapter 05 trains our network \
 beside its plain twin, over seeds. Chapter 07 asks whether the gates learned what they show (much of it is in $z$ \

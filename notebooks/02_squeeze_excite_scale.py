@@ -133,7 +133,8 @@ print(f"{U_first[0].numel():,} numbers became {z[0].numel()}")
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 constant = torch.full((1, 64, 8, 8), 3.0)  # [1, C, H, W]
-shuffled = U_first.flatten(2)[:, :, torch.randperm(8 * 8)].view_as(U_first)  # positions mixed
+mixed = torch.randperm(8 * 8)  # the positions
+shuffled = U_first.flatten(2)[:, :, mixed].view_as(U_first)
 
 assert torch.equal(se.squeeze(constant), torch.full((1, 64), 3.0))
 assert torch.allclose(se.squeeze(shuffled), se.squeeze(U_first), atol=1e-5)
