@@ -323,7 +323,7 @@ figures.show(
 # ## The block in ten lines
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# That is all of it. As a module:
+# That is all of it, as a module:
 
 
 # %% slideshow={"slide_type": "-"}

@@ -510,7 +510,7 @@ widgets.reduction_sliders()
 # | weights added, millions | 20.1 | 10.1 | 5.0 | 2.5 | 1.3 | 0 |
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# $r = 4$ is best, by a hair: 0.03 points. (The weights are those of eq. 5, without biases.)
+# $r = 4$ is best, by a hair: 0.03 points. (The weights are counted without biases, $2C^2/r$ for each block: eq. 5.)
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # From 2 to 16 the error hardly moves, while the weights shrink to an eighth.
