@@ -10,10 +10,12 @@ goes where, as JupyterLab's property inspector does:
 - subslide  the same, under the heading of the section that it is in
 - "-"       the cell goes on the slide, too
 - fragment  the same, but it waits for a key
-- notes     what the lecturer says while the slide is shown
+- notes     what the lecturer says while the slide is shown; of code, what it printed
 
-Any other cell is on the page only. A figure or an explorer is shown without its code, other code with what it prints;
-{"show": "code"} or {"show": "output"} asks for one of them. Nothing is executed, and a deck asks no other host.
+An explorer has a slide to itself: what stands before it takes one of the slide's minutes, and both have its notes.
+Any other cell is on the page only. A figure or an explorer is shown by itself, other code with what it prints;
+{"show": "code"} asks for the code, {"show": "output"} for all that came out of it, with what a figure's cell printed.
+Nothing is executed, and a deck asks no other host.
 """
 
 from __future__ import annotations
@@ -44,17 +46,41 @@ LOADED = {  # what a deck loads beside the template's own files
 STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
-# The lecture of one hour: chapter and section. book/lecturers.md has it as a plan, beside longer ones.
+# The lecture of one hour: chapter and section, between an opening and an end of its own, and the beginnings of the
+# slides that it leaves out. book/lecturers.md has it as a plan, beside longer ones.
 ONE_HOUR = (
     ("01", "Attention: spend on what matters"),
+    ("02", "What a convolution hands over"),
     ("02", "Squeeze: one number a channel"),
     ("02", "Excite: from what is there to what matters"),
     ("02", "Scale: every map times its gate"),
     ("02", "The block in ten lines"),
     ("03", "What r buys"),
     ("07", "The figure"),
-    ("02", "What to take along"),
 )
+LEFT_OUT = ("One of the notes this course grew out of divides", "What if $r$ is larger than $C$")
+HOUR = "Squeeze and excitation in one hour"
+HOUR_NOTES = """\
+Made of parts of the course's lectures; each has a chapter to run and to change. Equation and table numbers are \
+those of the paper, Hu et al., *Squeeze-and-Excitation Networks*, arXiv 1709.01507. The course grew out of a handful \
+of notes on SE found on the web: "one note" is one of them, and is quoted where it has an error.
+
+"Our network" is an SE-ResNet-18 with a quarter of the usual channels, trained on CIFAR-10 (60,000 photographs of \
+32×32 pixels in ten classes) in chapter 05. A ResNet is a chain of residual blocks: convolutions whose result is \
+added to the block's input."""
+HOUR_END = """\
+## What to take along
+
+- **Squeeze, excite, scale:** a mean for each channel, two small layers and a sigmoid, a product. Ten lines.
+- **$r$ trades weights for accuracy:** from 2 to 16 the paper's error hardly moves, for an eighth of the weights.
+- **Late gates depend on the class,** early ones little, in our small network.
+- **Not shown in this hour:** whether a network needs gates that move. Chapters 05 and 07 ask."""
+HOUR_END_NOTES = """\
+In the paper's table SE helps: an error of 22.28 % with $r = 16$, of 23.30 % without. Chapter 05 trains our network \
+beside its plain twin, over seeds. Chapter 07 asks whether the gates learned what they show (much of it is in $z$ \
+already), and what the network loses when its gates stand still.
+
+To take home: exercises 2.1 to 2.3, at the end of the sections on squeeze, excite and the block in chapter 02."""
 
 WIDTH, HEIGHT = 1110, 500  # of a slide's code, in pixels
 SMALLEST, LARGEST = 16, 28  # its letters
@@ -124,8 +150,12 @@ def read_deck(path: Path) -> Deck | None:
         elif not slides:
             raise SlideError(f"{where}: no slide has begun")
         if kind == "notes":
-            slides[-1].notes.append(cell.source)
+            slides[-1].notes.append(cell.source if cell.cell_type == "markdown" else f"```text\n{printed(cell)}\n```")
         elif kind in ("slide", "subslide", "fragment", "-"):
+            if is_explorer(cell) and slides[-1].cells:
+                before = slides[-1]
+                slides.append(Slide(section, before.minutes - 1, notes=before.notes))
+                before.minutes = 1
             slides[-1].cells.append(cell)
         else:
             raise SlideError(f"{where}: no slide type {kind!r}")
@@ -138,17 +168,29 @@ def decks(folder: Path = NOTEBOOKS) -> list[Deck]:
 
 
 def one_hour(made: list[Deck]) -> Deck:
-    """The lecture of one hour, of sections of the chapters' decks, behind a slide with its title."""
+    """The lecture of one hour: sections of the chapters' decks, between a slide with its title and one that sums it up.
+
+    Raises:
+        SlideError: a section is not there, or a slide to leave out.
+    """
     of_chapter = {deck.stem.partition("_")[0]: deck for deck in made}
-    title = "Squeeze and excitation in one hour"
-    cell = nbformat.v4.new_markdown_cell(f"# {title}", metadata={"slideshow": {"slide_type": "slide"}})
-    opening = Slide(
-        title, 1, [cell], ["Made of parts of the course's lectures; each has a chapter to run and to change."]
-    )
-    slides = [slide for chapter, heading in ONE_HOUR for slide in of_chapter[chapter].section(heading)]
+    parts = [slide for chapter, heading in ONE_HOUR for slide in of_chapter[chapter].section(heading)]
+    for beginning in LEFT_OUT:
+        kept = [slide for slide in parts if not slide.cells[0].source.startswith(beginning)]
+        if len(kept) == len(parts):
+            raise SlideError(f"no slide of the hour begins {beginning!r}")
+        parts = kept
+    opening = own_slide(HOUR, 1, f"# {HOUR}", HOUR_NOTES)
+    end = own_slide("What to take along", 2, HOUR_END, HOUR_END_NOTES)
     states = [of_chapter[chapter].explorers.get("state", {}) for chapter in dict(ONE_HOUR)]
     explorers = {"version_major": 2, "version_minor": 0, "state": {k: v for state in states for k, v in state.items()}}
-    return Deck("one_hour", title, [opening, *slides], explorers)
+    return Deck("one_hour", HOUR, [opening, *parts, end], explorers)
+
+
+def own_slide(section: str, minutes: float, text: str, notes: str) -> Slide:
+    """A slide that no chapter has."""
+    cell = nbformat.v4.new_markdown_cell(text, metadata={"slideshow": {"slide_type": "slide"}})
+    return Slide(section, minutes, [cell], [notes])
 
 
 # What a slide shows
@@ -160,6 +202,10 @@ def is_picture(output: NotebookNode) -> bool:
     return WIDGET in data or "<figure" in data.get("text/html", "")
 
 
+def is_explorer(cell: NotebookNode) -> bool:
+    return any(WIDGET in output.get("data", {}) for output in cell.get("outputs", []))
+
+
 def is_tall(output: NotebookNode) -> bool:
     picture = re.search(r'src="data:image/png;base64,([^"]{32})', output.get("data", {}).get("text/html", ""))
     if not picture:
@@ -168,13 +214,17 @@ def is_tall(output: NotebookNode) -> bool:
     return width < TALL * height
 
 
+def printed(cell: NotebookNode) -> str:
+    return "".join(output.get("text", "") for output in cell.outputs).rstrip()
+
+
 def shown(cell: NotebookNode) -> dict[str, Any]:
-    """What a slide shows of a code cell: its source, its figures and explorers, or if it has none, what it printed."""
+    """What a slide shows of a code cell: its source, what it printed, its figures and explorers."""
     pictures = [output for output in cell.outputs if is_picture(output)]
-    show = cell.metadata["slideshow"].get("show", "output" if pictures else "both")
-    source = "" if show == "output" else re.sub(r"\n{3,}", "\n\n", cell.source)
-    printed = "" if pictures or show == "code" else "".join(output.get("text", "") for output in cell.outputs).rstrip()
-    return {"source": source, "printed": printed, "pictures": [] if show == "code" else pictures}
+    show = cell.metadata["slideshow"].get("show", "picture" if pictures else "both")
+    source = re.sub(r"\n{3,}", "\n\n", cell.source) if show in ("code", "both") else ""
+    lines = printed(cell) if show in ("output", "both") else ""
+    return {"source": source, "printed": lines, "pictures": [] if show == "code" else pictures}
 
 
 def letters(slide: Slide) -> float:
@@ -198,6 +248,16 @@ def unlinked(markdown: str) -> str:
     return re.sub(r"\[([^\]]+)\]\(\w+\.ipynb[^)]*\)", r"\1", markdown)
 
 
+def told(markdown: str) -> str:
+    """A page's Markdown in a lecture, where nobody runs a next cell."""
+    return re.sub(r"\*\*Before you run the next (\w+ )?cells?:\*\*", "**Before you look:**", unlinked(markdown))
+
+
+def said(markdown: str) -> str:
+    """A page's Markdown as a note: what follows a colon on the page, such as code, may not be on the slide."""
+    return re.sub(r":$", ".", unfolded(told(markdown)).rstrip())
+
+
 def unfolded(markdown: str) -> str:
     """Markdown with its folded parts open, as a lecturer wants them."""
     markdown = re.sub(r"<details><summary>(.*?)</summary>", r"**\1:**", markdown)
@@ -215,11 +275,12 @@ def as_slides(deck: Deck) -> NotebookNode:
         first = slide.cells[0].source
         heading = "" if re.match(r"#{1,2} ", first) else slide.section
         for cell in slide.cells:
-            deck_cell: dict[str, Any] = {"fragment": cell.metadata["slideshow"]["slide_type"] == "fragment"}
+            waits = cell.metadata["slideshow"]["slide_type"] == "fragment" and cell is not slide.cells[0]
+            deck_cell: dict[str, Any] = {"fragment": waits}
             if cell.cell_type == "code":
                 deck_cell |= shown(cell)
             else:
-                cell.source = unlinked(cell.source)
+                cell.source = told(cell.source)
             cell.metadata["deck"] = deck_cell
         pictures = [picture for cell in slide.cells for picture in cell.metadata["deck"].get("pictures", [])]
         slide.cells[0].metadata["deck"] |= {
@@ -230,7 +291,7 @@ def as_slides(deck: Deck) -> NotebookNode:
             "title": first.startswith("# "),
             "letters": letters(slide),
         }
-        notes = "\n\n".join([f"**{minutes(slide.minutes)}**", *(unfolded(unlinked(note)) for note in slide.notes)])
+        notes = "\n\n".join([f"**{minutes(slide.minutes)}**", *map(said, slide.notes)])
         slide.cells[-1].metadata["deck"] |= {"closes": True, "notes": notes}
         cells += slide.cells
     widgets = {STATE: deck.explorers} if deck.explorers.get("state") else {}

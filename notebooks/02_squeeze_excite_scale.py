@@ -69,10 +69,13 @@ print(dataset.about)
 # (Here $s$ counts input channels; in the rest of the chapter it is the gates.)
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
-# What does such a $U$ look like in our network?
+# What does such a $U$ look like in our network, the small SE-ResNet-18?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A *stage* is a run of residual blocks with the same resolution, and SE blocks are named after it: SE_4_2 sits in the second block of stage 4. Its $U$ has 64 channels of 8×8 numbers. (In a ResNet a normalisation stands between the convolution and the SE block; it shifts and rescales each channel, so numbers may be negative.)
+# A *stage* is a run of residual blocks with the same resolution, and SE blocks are named after it: SE_4_2 sits in the second block of stage 4. (In a ResNet a normalisation stands between the convolution and the SE block; it shifts and rescales each channel, so numbers may be negative.)
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# In its block SE_4_2, $U$ has $C = 64$ channels of $H \times W = 8 \times 8$ numbers: `U_first` for a hundred images of one class (frogs, if the images are CIFAR-10), `U_second` for a hundred of another (trucks). `block` is the SE block. The figure shows eight maps of one image of each.
 
 # %% [markdown]
 # To see $U$ we use a *hook*: a function that PyTorch calls when a layer runs, here with what enters the block.
@@ -122,12 +125,16 @@ print(f"{U_first[0].numel():,} numbers became {z[0].numel()}")
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
 # Two things should hold.
 
-# %% [markdown] slideshow={"slide_type": "notes"}
+# %% [markdown] slideshow={"slide_type": "-"}
 # A constant map must squeeze to its constant, and shuffling the positions must change nothing: the mean forgets *where*.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# The positions of all maps are shuffled alike; it would not matter to the mean if they were not.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "-"}
 constant = torch.full((1, 64, 8, 8), 3.0)  # [1, C, H, W]
-shuffled = U_first.flatten(2)[:, :, torch.randperm(8 * 8)].view_as(U_first)  # positions mixed
+mixed = torch.randperm(8 * 8)  # the positions
+shuffled = U_first.flatten(2)[:, :, mixed].view_as(U_first)
 
 assert torch.equal(se.squeeze(constant), torch.full((1, 64), 3.0))
 assert torch.allclose(se.squeeze(shuffled), se.squeeze(U_first), atol=1e-5)
@@ -158,7 +165,7 @@ except RuntimeError:
 #
 # </details>
 
-# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment", "show": "output"}
 z_first, z_second = se.squeeze(U_first), se.squeeze(U_second)  # [100, 64] each
 gap = (z_first.mean(0) - z_second.mean(0)).abs()  # [64]
 apart = (gap > z_first.std(0) + z_second.std(0)).sum().item()
@@ -316,7 +323,7 @@ figures.show(
 # ## The block in ten lines
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# That is all of it. As a module:
+# That is all of it, as a module:
 
 
 # %% slideshow={"slide_type": "-"}

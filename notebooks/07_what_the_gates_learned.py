@@ -83,12 +83,12 @@ if not have_images:
 # SE_3_2 is the second block of stage 3. Stages 2 to 5 go from fine maps (32×32) to coarse ones (4×4).
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 5}
-# > **Before you look:** in which blocks will the four lines run together, and in which apart?
+# > **Before you look:** in which blocks will the four lines run together, and in which apart? In the first, SE_2_1? In the last, SE_5_2?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What the paper found, and we</summary>
 #
-# The paper (SE-ResNet-50, ImageNet): early blocks treat classes alike, blocks in the middle differ by class, SE_5_2 is almost open for all, and the last, SE_5_3, shows one pattern for all classes up to scale. Here the share of a gate's variance that lies between classes (defined below) is 0.2<!-- record: se_resnet18-quarter-gates.SE_2_1.specificity --> at SE_2_1 and 0.6<!-- record: se_resnet18-quarter-gates.SE_5_2.specificity --> at SE_5_2, with ups and downs between. So early blocks differ little, as in the paper, but our last block differs most. Nor is it open for all: 22 %<!-- record: se_resnet18-quarter-gates.SE_5_2.above --> of its gates lie above 0.9, and 20 %<!-- record: se_resnet18-quarter-gates.SE_5_2.below --> below 0.1.
+# The paper (SE-ResNet-50, ImageNet): early blocks treat classes alike, blocks in the middle differ by class, SE_5_2 is almost open for all, and the last, SE_5_3, shows one pattern for all classes up to scale. Here the share of a gate's variance that lies between classes (0: all classes have the same mean gate; 1: the class decides the gate) is 0.2<!-- record: se_resnet18-quarter-gates.SE_2_1.specificity --> at SE_2_1 and 0.6<!-- record: se_resnet18-quarter-gates.SE_5_2.specificity --> at SE_5_2, with ups and downs between. So early blocks differ little, as in the paper, but our last block differs most. Nor is it open for all: 22 %<!-- record: se_resnet18-quarter-gates.SE_5_2.above --> of its gates lie above 0.9, and 20 %<!-- record: se_resnet18-quarter-gates.SE_5_2.below --> below 0.1.
 #
 # </details>
 
@@ -97,10 +97,22 @@ FOUR = ("airplane", "cat", "frog", "truck")
 blocks = list(recorded)  # SE_2_1 … SE_5_2
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# One panel a block, from the first to the last. The dashed line is the mean over all ten classes.
+# The first block and the last. The dashed line is the mean over all ten classes.
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
+first_and_last = [blocks[0], blocks[-1]]
 ranges = {n: (recorded[n].mean.max(0).values - recorded[n].mean.min(0).values).mean() for n in blocks}
+figures.show(
+    figures.class_gates(recorded, first_and_last, FOUR, width=6.5),
+    alt="Mean gate of airplane, cat, frog and truck over up to fifty channels of the first and of the last block, and "
+    "the mean over all ten classes. From the lowest to the highest of ten class means, on average over a block's "
+    "channels: " + ", ".join(f"{n} {ranges[n]:.2f}" for n in first_and_last) + ".",
+)
+
+# %% [markdown]
+# And what lies between: one panel for each of the eight blocks.
+
+# %% tags=["nbval-ignore-output"]
 figures.show(
     figures.class_gates(recorded, blocks, FOUR),
     alt="Mean gate of airplane, cat, frog and truck over up to fifty channels, a panel for each of the eight blocks, and "
@@ -118,8 +130,18 @@ figures.show(
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 figures.show(
+    figures.class_gates(recorded, first_and_last, (FOUR[0], FOUR[2]), spread=True, width=6.5),
+    alt="Mean gate of airplane and frog in the first and in the last block, one standard deviation over the images of a "
+    "class shaded. In every channel of SE_2_1 the two bands overlap; in most of the fifty of SE_5_2 they do not touch.",
+)
+
+# %% [markdown]
+# In all eight blocks:
+
+# %% tags=["nbval-ignore-output"]
+figures.show(
     figures.class_gates(recorded, blocks, (FOUR[0], FOUR[2]), spread=True),
-    alt="The same eight panels for airplane and frog, one standard deviation over the images of a class shaded. "
+    alt="Eight panels, one a block, for airplane and frog, one standard deviation over the images of a class shaded. "
     "Where the bands do not touch, the gate alone tells an airplane from a frog more often than not.",
 )
 

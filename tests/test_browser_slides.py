@@ -117,6 +117,41 @@ def test_an_explorer_moves_on_its_slide_and_the_slide_stays(open_page: Callable[
     assert box["height"] > 300
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "choices"),
+    [
+        ("02", ".block", ["C = 128 (SE_5_2)"]),
+        ("07", ".gates", ["all", "shade one standard deviation over the images of a class"]),
+        ("07", "[aria-label='Explorer of other gates']", ["one channel moved"]),
+    ],
+)
+def test_a_large_explorer_is_seen_without_scrolling(
+    open_page: Callable[..., Page], lectures: str, name: str, kind: str, choices: list[str]
+) -> None:
+    """Its controls and all that they change, however it is set."""
+    page = open_deck(open_page, f"{lectures}/{DECKS[name].stem}.html")
+    page.evaluate(
+        "(kind) => Reveal.slide([...document.querySelectorAll('.slides > section')]"
+        ".findIndex((slide) => slide.querySelector(kind)))",
+        f".senet-explorer{kind}",
+    )
+    explorer = page.locator(f".present .senet-explorer{kind}")
+    for choice in ["", *choices]:
+        if choice:
+            explorer.get_by_label(choice, exact=True).check()
+        if kind == ".block":
+            explorer.get_by_role("slider").first.press("Home")  # the most hidden units
+        for part in explorer.locator("input:visible, svg:visible, table:visible, dl:visible").all():
+            box = part.bounding_box()
+            assert box is not None
+            assert box["x"] >= 60, part
+            assert box["x"] + box["width"] <= 1280 - 60, part
+            assert box["y"] + box["height"] <= 720 - 40, part
+        assert explorer.evaluate("(e) => e.scrollWidth - e.clientWidth") == 0
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / f"{name}-explorer-{choices[0]}.png")
+
+
 def test_keys_go_on_and_the_speaker_sees_notes_and_minutes(open_page: Callable[..., Page], lectures: str) -> None:
     page = open_deck(open_page, f"{lectures}/{DECKS['02'].stem}.html")
     page.keyboard.press("Space")

@@ -15,6 +15,7 @@ from senet_edu import results
 
 ROOT = Path(__file__).resolve().parents[1]
 DECKS = {deck.stem.partition("_")[0]: deck for deck in slides.decks()}
+HOUR = slides.one_hour(list(DECKS.values()))
 LECTURERS = (ROOT / "book" / "lecturers.md").read_text(encoding="utf-8")
 EXERCISES = {
     name: int(time)
@@ -133,7 +134,31 @@ def test_a_figure_is_shown_without_its_code_and_code_with_what_it_prints() -> No
     shown = slides.shown(code("a = 1\n\n\nb = 2", printed="3\n", slide_type="-"))
     assert (shown["source"], shown["printed"], shown["pictures"]) == ("a = 1\n\nb = 2", "3", [])
     assert slides.shown(code("a", printed="3", slide_type="-", show="output"))["source"] == ""
+    assert slides.shown(code("draw()", figure, "3", slide_type="-", show="output"))["printed"] == "3"
     assert slides.shown(code("a", figure, slide_type="-", show="code"))["pictures"] == []
+
+
+def test_a_lecture_has_no_next_cell(tmp_path: Path) -> None:
+    """A prediction's words, a note that ends in a colon, and code that speaks in a note."""
+    cells = [
+        text("> **Before you run the next two cells:** how many?", slide_type="slide", minutes=1),
+        text("It counts:", slide_type="notes"),
+        code("count()", printed="seven\n", slide_type="notes"),
+    ]
+    cell = slides.as_slides(slides.read_deck(chapter(tmp_path, *cells))).cells[0]
+    assert cell.source == "> **Before you look:** how many?"
+    assert cell.metadata["deck"]["notes"] == "**1 minute**\n\nIt counts.\n\n```text\nseven\n```"
+
+
+def test_an_explorer_has_a_slide_to_itself(tmp_path: Path) -> None:
+    explorer = code("Explorer()", slide_type="fragment")
+    explorer.outputs = [nbformat.v4.new_output("display_data", data={slides.WIDGET: {"model_id": "1"}})]
+    cells = [text("what if?", slide_type="slide", minutes=3), text("this", slide_type="notes"), explorer]
+    deck = slides.read_deck(chapter(tmp_path, *cells, text("and that", slide_type="notes")))
+    assert deck is not None
+    assert [slide.minutes for slide in deck.slides] == [1, 2]
+    assert [slide.notes for slide in deck.slides] == [["this", "and that"]] * 2
+    assert [cell.metadata["deck"]["fragment"] for cell in slides.as_slides(deck).cells] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -162,9 +187,9 @@ def test_solutions_page_has_every_exercise_with_its_solution() -> None:
 
 
 def minutes_of(claim: str) -> float:
-    """ "02" is a whole deck, "02, Heading" a section of it."""
+    """ "02" is a whole deck, "02, Heading" a section of it, "one_hour, Heading" one of the hour."""
     chapter, _, heading = claim.partition(", ")
-    deck = DECKS[chapter]
+    deck = HOUR if chapter == "one_hour" else DECKS[chapter]
     return sum(slide.minutes for slide in deck.section(heading)) if heading else deck.minutes
 
 
@@ -172,7 +197,7 @@ def test_plans_take_their_minutes_from_decks_and_exercises() -> None:
     claims = re.findall(r"(\d+)<!-- minutes: (.+?) -->", LECTURERS)
     assert len(claims) >= 15
     for said, claim in claims:
-        assert int(said) == (1 if claim == "opening" else minutes_of(claim)), claim
+        assert int(said) == minutes_of(claim), claim
     claims = re.findall(r"(\d+)<!-- exercises: (.+?) -->", LECTURERS)
     assert len(claims) >= 7
     for said, names in claims:
@@ -195,10 +220,21 @@ def test_two_days_hold_every_deck_and_every_exercise() -> None:
 
 def test_the_hour_is_the_plan_and_an_hour() -> None:
     plan = LECTURERS.partition("## One hour")[2].partition("## Three hours")[0]
-    assert tuple(re.findall(r"minutes: (\w+), (.+?) -->", plan)) == slides.ONE_HOUR
-    deck = slides.one_hour(list(DECKS.values()))
-    assert 50 <= deck.minutes <= 60
+    rows = re.findall(r"minutes: one_hour, (.+?) -->.*\| (\w*) ?\|$", plan, re.MULTILINE)
+    assert [heading for heading, _ in rows] == [heading for heading, _, _ in slides.outline(HOUR)]
+    assert [(chapter, heading) for heading, chapter in rows if chapter] == list(slides.ONE_HOUR)
+    assert 50 <= HOUR.minutes <= 60
     assert int(re.search(r"\*\*(\d+)\*\*", plan)[1]) == 60
+
+
+def test_the_hour_speaks_of_nothing_that_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = shown_text(HOUR)
+    for never in ("four spellings", "gradient by hand", "eq. 5", *slides.LEFT_OUT):
+        assert never not in text, never
+    assert "Next:" not in "".join(note for slide in HOUR.slides for note in slide.notes)
+    monkeypatch.setattr(slides, "LEFT_OUT", ("No slide begins so",))
+    with pytest.raises(slides.SlideError, match="No slide begins so"):
+        slides.one_hour(list(DECKS.values()))
 
 
 def test_page_for_lecturers_agrees_with_the_records() -> None:

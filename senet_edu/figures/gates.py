@@ -21,7 +21,12 @@ def sampled_channels(channels: int, count: int = 50) -> Tensor:
 
 
 def class_gates(
-    excitations: Excitations, blocks: Sequence[str], classes: Sequence[str], spread: bool = False, channels: int = 50
+    excitations: Excitations,
+    blocks: Sequence[str],
+    classes: Sequence[str],
+    spread: bool = False,
+    channels: int = 50,
+    width: float = 10,
 ) -> Figure:
     """Figure 6 of the paper (with `spread`, figure 7): mean gate of each class over sampled channels, a panel a block.
 
@@ -31,8 +36,9 @@ def class_gates(
         classes: names of the classes to draw; the mean over all classes is drawn with them.
         spread: shade one standard deviation over the images of a class.
         channels: how many channels to sample.
+        width: inches; letters stay as they are, so in a narrow figure of few blocks they are large.
     """
-    figure, axes = panels(blocks, 2, 2.5, "sampled channel", "gate")
+    figure, axes = panels(blocks, 2, 2.5, "sampled channel", "gate", width)
     for name, axis in zip(blocks, axes.flat, strict=False):
         gates = excitations[name]
         which = sampled_channels(gates.mean.shape[1], channels)
@@ -94,13 +100,13 @@ def gate_distributions(excitations: Excitations, blocks: Sequence[str]) -> Figur
 
 def measures_by_depth(rows: Sequence[Mapping[str, Any]], keys: Mapping[str, str]) -> Figure:
     """Measures of every block in order of depth, a panel a measure. `keys`: key of the summary's rows to its label."""
-    figure, axes = canvas(1, len(keys), (3.3 * len(keys), 2.8), squeeze=False)
+    figure, axes = canvas(1, len(keys), (2.6 * len(keys), 3.1), squeeze=False)
     names = [row["block"] for row in rows]
     for (key, label), axis in zip(keys.items(), axes[0], strict=True):
         axis.plot(names, [row[key] for row in rows], "o-", color=COLOURS[0])
         axis.set_ylim(bottom=0)
         axis.set_title(label, fontsize=10)
-        axis.tick_params(axis="x", rotation=60, labelsize=8)
+        axis.tick_params(axis="x", rotation=60, labelsize=10)
     return figure
 
 

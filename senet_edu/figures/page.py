@@ -72,11 +72,11 @@ def canvas(rows: int = 1, columns: int = 1, size: tuple[float, float] = (9, 3), 
 
 
 def panels(
-    blocks: Sequence[str], columns: int, height: float, xlabel: str, ylabel: str, **options: Any
+    blocks: Sequence[str], columns: int, height: float, xlabel: str, ylabel: str, width: float = 10, **options: Any
 ) -> tuple[Figure, Any]:
     """A panel a block in rows of `columns`, `height` inches each, labelled at the left and below; the rest is empty."""
     rows = -(-len(blocks) // columns)
-    figure, axes = canvas(rows, columns, (10, height * rows), squeeze=False, sharey=True, **options)
+    figure, axes = canvas(rows, columns, (width, height * rows), squeeze=False, sharey=True, **options)
     for axis in axes.flat[len(blocks) :]:
         axis.set_axis_off()
     for axis in axes[:, 0]:
