@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import slides
-from browser import SHOTS, chromium, keyboard, pages, served
+from browser import SHOTS, chromium, keyboard, served
 from playwright.sync_api import Browser, Page, expect
 
 DECKS = {deck.stem.partition("_")[0]: deck for deck in slides.decks()}
@@ -30,12 +30,6 @@ def lectures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def browser(lectures: str) -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    with pages(browser) as open_at:
-        yield open_at
 
 
 def open_deck(open_page: Callable[..., Page], address: str) -> Page:
