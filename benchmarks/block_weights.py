@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import trials
 from torch import Tensor
 
 import senet_edu as se
@@ -27,10 +28,9 @@ from senet_edu.widgets.block import NAME
 
 SHIPPED = "se_resnet18-quarter"  # r = 16
 BLOCKS = ("SE_2_2", "SE_3_2", "SE_4_2", "SE_5_2")  # one for each C: 16, 32, 64, 128
-SAME = ("seed", "recipe", "data")
 
 
-def load(trials: Path) -> dict[str, tuple[dict[str, Any], NamedNetwork]]:
+def load(out: Path) -> dict[str, tuple[dict[str, Any], NamedNetwork]]:
     """Records and networks by "r2" to "r16".
 
     Raises:
@@ -38,7 +38,7 @@ def load(trials: Path) -> dict[str, tuple[dict[str, Any], NamedNetwork]]:
     """
     networks = {}
     for key in ("r2", "r4", "r8"):
-        folder = trials / f"{key}-seed0"
+        folder = out / f"{key}-seed0"
         try:
             networks[key] = json.loads((folder / "record.json").read_text(encoding="utf-8")), results.load_run(folder)
         except (OSError, results.AssetError):
@@ -46,13 +46,9 @@ def load(trials: Path) -> dict[str, tuple[dict[str, Any], NamedNetwork]]:
                 f"no finished run in {folder}; python benchmarks/gate_trials.py {key}:0 makes it"
             ) from None
     networks["r16"] = results.load_record(SHIPPED), results.load_network(SHIPPED)
-    first = networks["r16"][0]
-    for key, (record, _) in networks.items():
-        for what in SAME:
-            if record[what] != first[what]:
-                raise SystemExit(f"{key} and r16 differ in {what}: {record[what]} and {first[what]}")
-    if (here := cifar10_source().description) != first["data"]:
-        raise SystemExit(f"the networks were scored on {first['data']}; the images here are {here}")
+    trials.refuse_other_runs({key: record for key, (record, _) in networks.items()}, "r16")
+    if (here := cifar10_source().description) != (there := networks["r16"][0]["data"]):
+        raise SystemExit(f"the networks were scored on {there}; the images here are {here}")
     return networks
 
 

@@ -45,10 +45,8 @@ def main() -> None:
         "overhead": seconds["record"] / seconds["evaluate"] - 1,
     }
     results.write_record(record | results.circumstances(started), "runs/bench/recording.json")
-    print(
-        f"{count:,} images: evaluating {seconds['evaluate']:.2f} s, with every gate {seconds['record']:.2f} s: ", end=""
-    )
-    print(f"{record['overhead']:+.1%}")
+    evaluating, recording = (f"{seconds[name]:.2f} s" for name in steps)
+    print(f"{count:,} images: evaluating {evaluating}, with every gate {recording}: {record['overhead']:+.1%}")
 
 
 if __name__ == "__main__":

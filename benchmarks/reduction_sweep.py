@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import trials
 
 import senet_edu as se
 from senet_edu import cost, results
@@ -24,7 +25,6 @@ from senet_edu.models import se_blocks
 
 NAME = "reduction-sweep"
 SHIPPED = {"r16": "se_resnet18-quarter", "plain": "resnet18-quarter"}
-SAME = ("seed", "recipe", "data")
 
 
 def gather(folders: dict[str, Path]) -> tuple[dict[str, Any], dict[str, Excitations]]:
@@ -46,11 +46,7 @@ def gather(folders: dict[str, Path]) -> tuple[dict[str, Any], dict[str, Excitati
         records[key] = results.load_record(SHIPPED[key])
         if key != "plain":
             gates[key] = results.load_excitations(SHIPPED[key])
-    first = records["r16"]
-    for key, record in records.items():
-        for what in SAME:
-            if record[what] != first[what]:
-                raise SystemExit(f"{key} and r16 differ in {what}: {record[what]} and {first[what]}")
+    trials.refuse_other_runs(records, "r16")
     return records, gates
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,14 @@ def finished(out: Path) -> list[dict[str, Any]]:
     """The records of all trials in `out` that are done."""
     folders = sorted(path.parent for path in out.glob("*/record.json"))
     return [json.loads((f / "record.json").read_text(encoding="utf-8")) for f in folders if measured(f)]
+
+
+def refuse_other_runs(records: Mapping[str, dict[str, Any]], first: str) -> None:
+    """A SystemExit if a run differs from the `first` in seed, recipe or data: then they cannot stand side by side."""
+    for key, record in records.items():
+        for what in ("seed", "recipe", "data"):
+            if record[what] != records[first][what]:
+                raise SystemExit(f"{key} and {first} differ in {what}: {record[what]} and {records[first][what]}")
 
 
 def record_gates(

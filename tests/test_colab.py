@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sysconfig
 import time
+import tomllib
 import venv
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from senet_edu.course import read_chapter
 from senet_edu.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
-REPOSITORY = "https://github.com/senet-edu/senet-edu"
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
 OLD = ("ipywidgets==7.7.1", "anywidget==0.9.0", "ipython_genutils")  # the last is ipywidgets 7's
 COLAB = """\
 class drive:

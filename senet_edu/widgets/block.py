@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import traitlets
 from torch import Tensor
 
 from senet_edu import figures, results
 from senet_edu.blocks import SEBlock
-from senet_edu.widgets.explorer import Explorer, module
+from senet_edu.widgets.explorer import Explorer, float_bytes, module, one_of
 
 NAME = "se-blocks"  # of the record, and of the file of weights
 PARTS = ("w1", "b1", "w2", "b2", "z")  # in the order in which they travel
@@ -56,7 +55,7 @@ class Blocks:
     def packed(self) -> bytes:
         """All tensors as float32, little endian: r by r, block by block, part by part."""
         ordered = (self.tensors[f"r{r}.{b}.{part}"] for r in self.reductions for b in self.blocks for part in PARTS)
-        return b"".join(np.ascontiguousarray(tensor.numpy(), "<f4").tobytes() for tensor in ordered)
+        return float_bytes(ordered)
 
 
 def load_blocks(record: Mapping[str, Any] | None = None, weights: str | Path | None = None) -> Blocks:
@@ -177,10 +176,7 @@ class BlockExplorer(Explorer):
 
     @traitlets.validate("reduction", "block_name", "start")
     def _one_of_them(self, proposal: Any) -> Any:
-        name, value = proposal["trait"].name, proposal["value"]
-        if value not in (known := getattr(self, f"{name}s")):
-            raise traitlets.TraitError(f"{name} is one of {known}, not {value!r}")
-        return value
+        return one_of(proposal, getattr(self, f"{proposal['trait'].name}s"))
 
     @traitlets.validate("channel")
     def _a_channel(self, proposal: Any) -> Any:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
+from typing import Any
 
 import anywidget
+import numpy as np
 import traitlets
+from torch import Tensor
 
 FOLDER = files("senet_edu") / "widgets"
+CLASSES = ("airplane", "cat", "frog", "truck")  # drawn at first; other data start with their first four
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+\.mjs)";\n', re.MULTILINE)
 
 
@@ -34,6 +39,23 @@ def module(name: str) -> str:
 
     gather(name)
     return re.sub(r"^export (?!default)", "", "\n".join(texts.values()), flags=re.MULTILINE)
+
+
+def first_classes(classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes to draw at first."""
+    return CLASSES if set(CLASSES) <= set(classes) else tuple(classes[: len(CLASSES)])
+
+
+def float_bytes(parts: Iterable[Tensor]) -> bytes:
+    """Tensors one after the other as float32, little endian: what `floats` of numbers.mjs reads."""
+    return b"".join(np.ascontiguousarray(part.numpy(), "<f4").tobytes() for part in parts)
+
+
+def one_of(proposal: Any, known: Sequence[Any]) -> Any:
+    """The value proposed for a trait, or a TraitError if it is not known."""
+    if proposal["value"] not in known:
+        raise traitlets.TraitError(f"{proposal['trait'].name} is one of {known}, not {proposal['value']!r}")
+    return proposal["value"]
 
 
 def some_of(chosen: list[str], known: list[str], most: int) -> list[str]:

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from senet_edu import figures, results
 from senet_edu.excitations import Excitations, GateStatistics
-from senet_edu.widgets.explorer import Explorer, module, some_of
+from senet_edu.widgets.explorer import Explorer, first_classes, float_bytes, module, one_of, some_of
 
-CLASSES = ("airplane", "cat", "frog", "truck")  # drawn at first; other data start with their first four
 ORDERS = ("fifty sampled, as in the paper", "all", "sorted by specificity")
 
 
@@ -39,7 +38,7 @@ def present(excitations: Excitations) -> list[int]:
 def packed(gates: GateStatistics, classes: list[int]) -> bytes:
     """Mean [K, C], standard deviation [K, C], mean over all images [C], specificity [C]; float32, little endian."""
     parts = (gates.mean[classes], gates.variance[classes].sqrt(), gates.total_mean, gates.specificity())
-    return b"".join(np.ascontiguousarray(part.numpy(), "<f4").tobytes() for part in parts)
+    return float_bytes(parts)
 
 
 def ramp(stops: int = 256) -> list[list[int]]:
@@ -90,7 +89,7 @@ class ExcitationExplorer(Explorer):
         names = [found.classes[k] for k in rows]
         widths = [gates.mean.shape[1] for gates in found.values()]
         block = traits.get("block", list(found)[-1])
-        start = {"block": block, "chosen": list(CLASSES if set(CLASSES) <= set(names) else names[:4])}
+        start = {"block": block, "chosen": list(first_classes(names))}
         if block in found:
             start["channel"] = most_specific(found[block])
         super().__init__(
@@ -110,9 +109,7 @@ class ExcitationExplorer(Explorer):
 
     @traitlets.validate("block")
     def _one_of_them(self, proposal: Any) -> Any:
-        if proposal["value"] not in self.blocks:
-            raise traitlets.TraitError(f"block is one of {self.blocks}, not {proposal['value']!r}")
-        return proposal["value"]
+        return one_of(proposal, self.blocks)
 
     @traitlets.validate("channel")
     def _a_channel(self, proposal: Any) -> Any:

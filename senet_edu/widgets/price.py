@@ -8,7 +8,7 @@ import traitlets
 
 from senet_edu import figures, results
 from senet_edu.models.price import added
-from senet_edu.widgets.explorer import Explorer, module
+from senet_edu.widgets.explorer import Explorer, module, one_of
 
 NAME = "network-prices"  # of the record: benchmarks/network_prices.py counts
 STAGES = (1, 2, 3, 4, 5)
@@ -66,9 +66,7 @@ class PriceExplorer(Explorer):
 
     @traitlets.validate("reduction")
     def _known_reduction(self, proposal: Any) -> Any:
-        if proposal["value"] not in self.reductions:
-            raise traitlets.TraitError(f"reduction is one of {self.reductions}, not {proposal['value']}")
-        return proposal["value"]
+        return one_of(proposal, self.reductions)
 
     @traitlets.validate("stages")
     def _known_stages(self, proposal: Any) -> Any:

@@ -13,13 +13,12 @@ import numpy as np
 import traitlets
 
 from senet_edu import figures, results
-from senet_edu.widgets.explorer import Explorer, module, some_of
+from senet_edu.widgets.explorer import Explorer, first_classes, module, one_of, some_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME = "reduction-sweep"  # of the record, and of the file of gates
-CLASSES = ("airplane", "cat", "frog", "truck")  # drawn at first; other data start with their first four
 PER_BLOCK = ("hidden", "se_weights_per_block", "movement")
 FIELDS = ("reduction", "accuracy", "se_weights", "parameters", "seed", *PER_BLOCK)
 
@@ -49,7 +48,7 @@ class Sweep:
     @property
     def first_classes(self) -> tuple[str, ...]:
         """The classes to draw at first."""
-        return CLASSES if set(CLASSES) <= set(self.classes) else self.classes[: len(CLASSES)]
+        return first_classes(self.classes)
 
     def sentence(self, reduction: int, block: str) -> str:
         """What is known of a block of the network with that r. The explorer says it too, word for word."""
@@ -175,10 +174,7 @@ class ReductionExplorer(Explorer):
 
     @traitlets.validate("reduction", "block")
     def _one_of_them(self, proposal: Any) -> Any:
-        known = getattr(self, f"{proposal['trait'].name}s")
-        if proposal["value"] not in known:
-            raise traitlets.TraitError(f"{proposal['trait'].name} is one of {known}, not {proposal['value']!r}")
-        return proposal["value"]
+        return one_of(proposal, getattr(self, f"{proposal['trait'].name}s"))
 
     @traitlets.validate("chosen")
     def _some_of_them(self, proposal: Any) -> Any:

@@ -17,7 +17,7 @@ from senet_edu.data import CIFAR10_CLASSES, CIFAR10_MEAN, CIFAR10_STD
 from senet_edu.excitations import Override, override_gates
 from senet_edu.models import BasicBlock, ResNet, se_blocks
 from senet_edu.training import normalise
-from senet_edu.widgets.explorer import Explorer, module
+from senet_edu.widgets.explorer import Explorer, float_bytes, module, one_of
 
 NAME = "se_resnet18-quarter"
 GATES = ("as computed", "all 1", "all 0.5", "mean over images", "of another picture", "one channel moved")
@@ -73,8 +73,8 @@ def rounded(network: nn.Module) -> tuple[ResNet, bytes]:
         steps = (weight / scale.view(-1, *[1] * (weight.dim() - 1))).round()  # -127 … 127
         layer.weight.data = steps * scale.view(-1, *[1] * (weight.dim() - 1))
         bias = torch.zeros_like(scale) if layer.bias is None else layer.bias.detach()
-        parts += [scale.numpy().astype("<f4"), bias.numpy().astype("<f4"), steps.numpy().astype(np.int8)]
-    return network.requires_grad_(False), b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+        parts += [float_bytes((scale, bias)), np.ascontiguousarray(steps.numpy(), np.int8).tobytes()]
+    return network.requires_grad_(False), b"".join(parts)
 
 
 class WhatIfExplorer(Explorer):
@@ -138,7 +138,7 @@ class WhatIfExplorer(Explorer):
             units=[[block, modules[id(se)]] for block, se in blocks.items()],
             weights=weights,
             channels=[se.channels for se in blocks.values()],
-            means=b"".join(self._means[block].numpy().astype("<f4").tobytes() for block in blocks),
+            means=float_bytes(self._means[block] for block in blocks),
             pictures=self._images.contiguous().numpy().tobytes(),
             names=list(names),
             classes=list(record.get("classes", CIFAR10_CLASSES)),
@@ -188,10 +188,7 @@ class WhatIfExplorer(Explorer):
 
     @traitlets.validate("block")
     def _known_block(self, proposal: Any) -> Any:
-        known = [block for block, _ in self.units]
-        if proposal["value"] not in known:
-            raise traitlets.TraitError(f"block is one of {known}, not {proposal['value']!r}")
-        return proposal["value"]
+        return one_of(proposal, [block for block, _ in self.units])
 
     @traitlets.validate("picture", "other")
     def _known_picture(self, proposal: Any) -> Any:
