@@ -1,6 +1,7 @@
 """Which kernels, and is the attention worth it? Quarter-width SK-ResNet-18, one thing changed at a time, several seeds.
 
     python benchmarks/sk_trials.py m2:0 m2:1 k3:0 …      # NAME:SEED; writes runs/sk-trials/NAME-seedSEED/
+    python benchmarks/sk_trials.py ship                   # takes records and the weights of m2:0 into the package
 
 A trial that is done is left alone, one that was stopped goes on. Each writes a record: accuracy, weights,
 multiply-adds, and for every SK convolution and branch the mean attention over the test images and how far it moves from
@@ -12,6 +13,7 @@ change the dilation of m2's second branch, g1 and g8 its number of groups (the f
 
 from __future__ import annotations
 
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,18 +31,20 @@ OUT = Path("runs/sk-trials")
 WIDTH = 0.25
 RECIPE = se.Recipe(epochs=6)
 
-TRIALS: dict[str, dict[str, Any]] = {
-    "k3": {"branches": 1, "dilations": [1]},
-    "k5": {"branches": 1, "dilations": [2]},
-    "k7": {"branches": 1, "dilations": [3]},
-    "m2": {},
-    "m3": {"branches": 3},
-    "m2-sum": {"attention": False},
-    "m3-sum": {"branches": 3, "attention": False},
-    "d1": {"dilations": [1, 1]},
-    "d3": {"dilations": [1, 3]},
-    "g1": {"groups": [2, 1]},
-    "g8": {"groups": [2, 8]},
+PUBLISHED = "sk_resnet18-quarter"
+
+TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
+    "k3": ("3×3 alone", {"branches": 1, "dilations": [1]}),
+    "k5": ("5×5 alone", {"branches": 1, "dilations": [2]}),
+    "k7": ("7×7 alone", {"branches": 1, "dilations": [3]}),
+    "m2": ("3×3 and 5×5", {}),
+    "m3": ("3×3, 5×5 and 7×7", {"branches": 3}),
+    "m2-sum": ("3×3 and 5×5, added up", {"attention": False}),
+    "m3-sum": ("3×3, 5×5 and 7×7, added up", {"branches": 3, "attention": False}),
+    "d1": ("3×3 twice", {"dilations": [1, 1]}),
+    "d3": ("3×3 and 7×7", {"dilations": [1, 3]}),
+    "g1": ("5×5 ungrouped", {"groups": [2, 1]}),
+    "g8": ("5×5 in 8 groups", {"groups": [2, 8]}),
 }
 
 
@@ -49,9 +53,9 @@ def run(name: str, seed: int) -> None:
     folder = OUT / f"{name}-seed{seed}"
     if trials.measured(folder):
         return
+    what, changed = TRIALS[name]
     torch.manual_seed(seed)
-    model = sk_resnet18(width=WIDTH, **TRIALS[name])
-
+    model = sk_resnet18(width=WIDTH, **changed)
     test = se.load_cifar10(split="test")
     record = results.train_recorded(
         folder,
@@ -59,11 +63,13 @@ def run(name: str, seed: int) -> None:
         se.load_cifar10(split="train"),
         test,
         RECIPE,
-        config=se.create_model("sk_resnet18", width=WIDTH).config | TRIALS[name],
+        config=se.create_model("sk_resnet18", width=WIDTH).config | changed,
         data=cifar10_source().description,
         seed=seed,
+        compiled=True,
     )
-    record |= {"trial": name, "parameters": cost.parameters(model), "multiply_adds": cost.multiply_adds(model)}
+    record |= {"name": f"sk-trials/{folder.name}", "trial": name, "what": what}
+    record |= {"parameters": cost.parameters(model), "multiply_adds": cost.multiply_adds(model)}
     attentive = {k: block for k, block in sk_blocks(model).items() if block.attends}
     if attentive:
         found = se.record_attention(model, *test, classes=CIFAR10_CLASSES, precision="no")
@@ -80,5 +86,24 @@ def run(name: str, seed: int) -> None:
     print(f"{name:7} seed {seed}  {record['accuracy']:.2%}  largest kernel's attention {means or 'none'}", flush=True)
 
 
+def ship() -> None:
+    """Copy records and their summary into the package, and the network of m2 with seed 0."""
+    records = trials.finished(OUT)
+    about = {"data": records[0]["data"], **results.circumstances(results.now())}
+    for record in records:
+        results.write_record(record, results.RECORDS / f"{record['name']}.json")
+    summary = results.summarise_trials("sk-trials", "m2", records)
+    for trial, row in summary["trials"].items():
+        runs = [record for record in records if record["trial"] == trial]
+        row |= {key: runs[0][key] for key in ("parameters", "multiply_adds")}
+        blocks = [key for key in runs[0] if key.startswith("SK_")]
+        for measure in ("attention", "movement", "specificity"):  # of each branch, the mean over seeds
+            row[measure] = {
+                b: [statistics.mean(of) for of in zip(*(run[b][measure] for run in runs), strict=True)] for b in blocks
+            }
+    results.write_record(summary | about, results.RECORDS / "sk-trials.json")
+    trials.publish(PUBLISHED, OUT / "m2-seed0")
+
+
 if __name__ == "__main__":
-    trials.main(sys.argv[1:], run)
+    trials.main(sys.argv[1:], run, ship)

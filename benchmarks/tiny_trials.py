@@ -1,7 +1,9 @@
 """A harder task: SE-ResNet-18 against ResNet-18 on twenty classes of Tiny-ImageNet, quarter width, several seeds.
 
     python benchmarks/tiny_trials.py se:0 plain:0 se:1 …   # NAME:SEED; writes runs/tiny-trials/NAME-seedSEED/
-    python benchmarks/tiny_trials.py ship                  # takes records and SE's weights into the package
+    python benchmarks/tiny_trials.py ship                  # takes records and weights of seed 0 into the package
+
+sk is SK-ResNet-18, for `sk_sizes.py`.
 
 10,000 images at 64×64 for training, 1,000 to score on. The recipe is the default one with half the batch and half the
 rate, more epochs, and a wider shift for wider images. It was not tuned. Two trials at once, each with
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 import trials
@@ -23,8 +26,12 @@ from senet_edu.data import TINY_IMAGENET_CLASSES, load_tiny_imagenet, tiny_image
 
 OUT = Path("runs/tiny-trials")
 RECIPE = se.Recipe(epochs=15, batch_size=64, peak_rate=0.1, translate=8)
-NETWORKS = {"se": {"name": "se_resnet18", "min_hidden": 4}, "plain": {"name": "resnet18"}}
-PUBLISHED = "se_resnet18-quarter-tiny-imagenet"
+NETWORKS: dict[str, dict[str, Any]] = {
+    "se": {"name": "se_resnet18", "min_hidden": 4},
+    "plain": {"name": "resnet18"},
+    "sk": {"name": "sk_resnet18"},
+}
+PUBLISHED = {"se_resnet18-quarter-tiny-imagenet": "se-seed0", "sk_resnet18-quarter-tiny-imagenet": "sk-seed0"}
 
 
 def build(name: str, seed: int) -> nn.Module:
@@ -55,13 +62,15 @@ def run(name: str, seed: int) -> None:
 
 
 def ship() -> None:
-    """Copy records, their comparison, and the SE network of seed 0 into the package."""
+    """Copy records, their comparison, and PUBLISHED weights into the package."""
     records = trials.finished(OUT)
     for record in records:
         results.write_record(record, results.RECORDS / f"{record['name']}.json")
     about = {"data": records[0]["data"], **results.circumstances(results.now())}
     trials.ship_pairs("tiny-imagenet-pairs", records, "plain", "se", about)
-    trials.publish(PUBLISHED, OUT / "se-seed0")
+    for name, trial in PUBLISHED.items():
+        if (OUT / trial / "record.json").exists():
+            trials.publish(name, OUT / trial)
 
 
 if __name__ == "__main__":

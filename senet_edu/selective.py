@@ -62,15 +62,15 @@ def add(maps: Sequence[Tensor]) -> Tensor:
 
 
 class BranchConv2d(nn.Conv2d):
-    """A convolution that on a CPU computes in the NCHW layout, whatever the layout of its input and weights.
+    """A convolution that avoids a wrong gradient: if grouped and dilated, it computes on a CPU in the NCHW layout.
 
-    In channels_last, the layout of the batches of `training.fit`, PyTorch 2.15's weight gradient of a grouped, dilated
-    convolution in bfloat16 is garbage on a CPU, often not a number. (Seen at 32×32 with stride 1 on an AMD EPYC.)
-    Compiled code chooses its layouts itself; there it computes in float32.
+    In channels_last, the layout of the batches of `training.fit`, PyTorch 2.15's weight gradient of such a convolution
+    in bfloat16 is garbage on a CPU, often not a number. (Seen at 32×32 with stride 1 on an AMD EPYC; without groups,
+    or without dilation, it is right.) Compiled code chooses its layouts itself; there it computes in float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":
+        if x.device.type != "cpu" or self.groups == 1 or self.dilation == (1, 1):
             return super().forward(x)
         if torch.compiler.is_compiling():
             with torch.autocast("cpu", enabled=False):

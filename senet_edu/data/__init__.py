@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from . import cache, decode, download
+from .closer import enlarge, soften
 from .folder import FolderImages, Images, image_folder
 from .mnist import MNIST_CLASSES, load_mnist, mnist_source
 from .sources import CIFAR10_CLASSES, SPLITS, DataError, DataNotFoundError, Source, cifar10_source
@@ -36,6 +37,7 @@ __all__ = [
     "Source",
     "balanced_subset",
     "cifar10_source",
+    "enlarge",
     "hold_out",
     "hue_xor",
     "image_folder",
@@ -46,6 +48,7 @@ __all__ = [
     "load_tiny_imagenet",
     "mnist_source",
     "shapes",
+    "soften",
     "tiny_imagenet_source",
 ]
 
