@@ -65,15 +65,15 @@ Made of parts of the course's lectures; each has a chapter to run and to change.
 those of the paper, Hu et al., *Squeeze-and-Excitation Networks*, arXiv 1709.01507. The course grew out of a handful \
 of notes on SE found on the web: "one note" is one of them, and is quoted where it has an error.
 
-"Our network" is an SE-ResNet-18 with a quarter of the usual channels, trained on CIFAR-10 (60,000 photographs of \
-32×32 pixels in ten classes) in chapter 05. A ResNet is a chain of residual blocks: convolutions whose result is \
-added to the block's input."""
+"Our network" is an SE-ResNet-18, trained on CIFAR-10 (60,000 photographs of 32×32 pixels in ten classes) as in \
+chapter 05; where $r$ is varied, one with a quarter of the channels. A ResNet is a chain of residual blocks: \
+convolutions whose result is added to the block's input."""
 HOUR_END = """\
 ## What to take along
 
 - **Squeeze, excite, scale:** a mean for each channel, two small layers and a sigmoid, a product. Ten lines.
 - **$r$ trades weights for accuracy:** from 2 to 16 the paper's error hardly moves, for an eighth of the weights.
-- **Late gates depend on the class,** early ones little, in our small network.
+- **Late gates depend on the class,** early ones little, in our network.
 - **Not shown in this hour:** whether a network needs gates that move. Chapters 05 and 07 ask."""
 HOUR_END_NOTES = """\
 In the paper's table SE helps: an error of 22.28 % with $r = 16$, of 23.30 % without. Chapter 05 trains our network \

@@ -68,7 +68,7 @@ def test_specificity_of_a_block_is_the_record_s(node) -> None:
 
 def test_chapter_07_says_what_is_there() -> None:
     """The most specific channels of SE_5_2 part animals from vehicles, in SE_2_2 none does and all bands overlap."""
-    recorded = results.load_excitations(NAME)
+    recorded = results.load_excitations("se_resnet18")
     vehicles = torch.tensor([name in ("airplane", "automobile", "ship", "truck") for name in recorded.classes])
 
     def parted(block: str) -> torch.Tensor:  # [C]

@@ -147,7 +147,7 @@ def test_table_of_run_times_is_the_record(site: Path) -> None:
         minutes, seconds = divmod(round(times[notebook.stem]["seconds"]), 60)
         title = re.search(r"^# (.*)$", json.loads(read(notebook))["cells"][0]["source"][0])[1].replace("$", "")
         assert f"{title} {f'{minutes} min ' if minutes else ''}{seconds} s " in text, notebook.stem
-    for name in ("se_resnet18-quarter", "resnet18-quarter"):
+    for name in ("se_resnet18", "se_resnet18-quarter", "resnet18-quarter"):
         assert f" {round(results.load_record(name)['seconds']) // 60} min " in text.partition(f" {name} ")[2][:80]
     assert not re.search(r"\d\s*(s|min|seconds|minutes|hours)\b", read(ROOT / "book" / "run_times.md"))
 
@@ -162,7 +162,7 @@ def test_text_agrees_with_the_records(text: Path) -> None:
 
 def test_start_page_sees_in_the_picture_what_is_there() -> None:
     """What it says of frogs, trucks and of lines that part, in the channels that the picture samples."""
-    recorded = results.load_excitations("se_resnet18-quarter")
+    recorded = results.load_excitations("se_resnet18")
     drawn = ("airplane", "cat", "frog", "truck")
 
     def means(block: str) -> dict[str, torch.Tensor]:
