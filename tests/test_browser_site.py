@@ -189,6 +189,7 @@ def test_explorer_of_the_price_adds_up(visit: Callable[..., Page]) -> None:
     page = visit("notebooks/04_one_block_any_network.html")
     explorer = page.get_by_role("region", name="Explorer of what SE costs")
     expect(explorer.get_by_role("status")).to_contain_text("resnet50, r = 16")
+    expect(explorer.get_by_role("checkbox", name="1")).to_be_disabled()  # a ResNet has no SE there
     explorer.get_by_role("checkbox", name="5").click()
     weights, _ = added(results.load_record("network-prices")["networks"]["resnet50"], 16, (2, 3, 4))
     expect(explorer.get_by_role("status")).to_contain_text(f"SE in stages 2, 3, 4: {weights:,} weights more")

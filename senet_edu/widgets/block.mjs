@@ -1,7 +1,7 @@
 // The explorer of one block: choose C and r, move one channel of z, see hidden units and gates answer.
 
 import { floats, gate, whole } from "./numbers.mjs";
-import { alt, choice, columnUnder, dial, element, factList, heat, slider, svg, tableTwin } from "./parts.mjs";
+import { alt, choice, columnUnder, dial, element, factList, follow, heat, save, slider, svg, tableTwin } from "./parts.mjs";
 
 const NOTABLE = 0.01; // a gate that moved by more than this is counted
 
@@ -211,23 +211,20 @@ function flow(onChannel, onValue) {
 function render({ model, el }) {
   const [reductions, names, starts, sizes] = ["reductions", "block_names", "starts", "sizes"].map((name) => model.get(name));
   const blocks = unpack(model.get("data"), { reductions, names, sizes, starts });
-  const save = (values) => {
-    Object.entries(values).forEach(([name, value]) => model.set(name, value));
-    model.save_changes();
-  };
+  const set = (values) => save(model, values);
   const size = (name) => sizes[`r${reductions[0]}`][name].channels;
-  const toBlock = (name) => save({ moved: {}, channel: Math.min(model.get("channel"), size(name) - 1), block_name: name });
-  const toReduction = (r) => save({ moved: {}, reduction: r }); // another network: its channels mean something else
-  const toChannel = (c) => save({ channel: c });
-  const toValue = (value) => save({ moved: { ...model.get("moved"), [shown.c]: value - shown.first[shown.c] } });
+  const toBlock = (name) => set({ moved: {}, channel: Math.min(model.get("channel"), size(name) - 1), block_name: name });
+  const toReduction = (r) => set({ moved: {}, reduction: r }); // another network: its channels mean something else
+  const toChannel = (c) => set({ channel: c });
+  const toValue = (value) => set({ moved: { ...model.get("moved"), [shown.c]: value - shown.first[shown.c] } });
 
   const block = choice("channels C, and the block that has them", names, toBlock, (name) => `C = ${size(name)} (${name})`);
   const reduction = slider("reduction ratio r", reductions, (r) => `r = ${r}`, toReduction);
-  const start = choice("start from the z of", starts, (name) => save({ start: name }));
+  const start = choice("start from the z of", starts, (name) => set({ start: name }));
   const channel = dial("channel to move", toChannel);
   const value = dial("its z", toValue);
   const back = element("button", { type: "button", "data-lm-suppress-shortcuts": "true" }, "Put z back");
-  back.addEventListener("click", () => save({ moved: {} }));
+  back.addEventListener("click", () => set({ moved: {} }));
   const picture = flow(toChannel, toValue);
   const list = factList();
   const status = element("p", { role: "status" });
@@ -267,10 +264,7 @@ function render({ model, el }) {
   el.append(element("section", { class: "senet-explorer block", "aria-label": "Explorer of one SE block" },
     ...chosen.map(([control]) => control.root), channel.root, value.root, back, picture.root, status, list.root,
     ofChannels.root, ofUnits.root));
-  const moved = ["reduction", "block_name", "start", "channel", "moved"].map((name) => `change:${name}`);
-  moved.forEach((event) => model.on(event, draw));
-  draw();
-  return () => moved.forEach((event) => model.off(event, draw));
+  return follow(model, ["reduction", "block_name", "start", "channel", "moved"], draw);
 }
 
 export default { render };

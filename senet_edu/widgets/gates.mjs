@@ -1,7 +1,7 @@
 // The explorer of recorded gates: means and spread of every class, as lines, as a map, and one channel by itself.
 
-import { assign, floats, gate } from "./numbers.mjs";
-import { checkboxes, choice, columnUnder, dial, element, factList, heat, plot, tableTwin, toggle } from "./parts.mjs";
+import { assign, floats, gate, mean } from "./numbers.mjs";
+import { checkboxes, choice, columnUnder, dial, element, factList, follow, heat, plot, save, tableTwin, toggle } from "./parts.mjs";
 
 const EVERYONE = "all classes";
 
@@ -34,8 +34,8 @@ export function placeOf(channel, shown) {
 }
 
 /** "0.5123 ± 0.0456": the mean over a class's images, and one standard deviation. */
-export function written({ mean, spread }, k, c) {
-  return `${gate(mean[k][c])} ± ${gate(spread[k][c])}`;
+export function written(gates, k, c) {
+  return `${gate(gates.mean[k][c])} ± ${gate(gates.spread[k][c])}`;
 }
 
 /** What is known of one channel: [term, value, note]. */
@@ -43,10 +43,9 @@ export function facts(gates, classes, c) {
   const means = gates.mean.map((row) => row[c]);
   const [high, low] = [means.indexOf(Math.max(...means)), means.indexOf(Math.min(...means))];
   const rank = 1 + gates.specificity.filter((value) => value > gates.specificity[c]).length;
-  const average = gates.specificity.reduce((sum, value) => sum + value, 0) / gates.specificity.length;
   return [
     ["class specificity", gate(gates.specificity[c]),
-      `number ${rank} of ${gates.all.length} channels; mean of this block ${gate(average)}`],
+      `number ${rank} of ${gates.all.length} channels; mean of this block ${gate(mean(gates.specificity))}`],
     ["mean over all images", gate(gates.all[c]), ""],
     ["widest open", classes[high], written(gates, high, c)],
     ["least open", classes[low], written(gates, low, c)],
@@ -55,8 +54,8 @@ export function facts(gates, classes, c) {
 
 /** The same in a sentence. */
 export function sentence(gates, classes, block, c) {
-  const [specificity, mean, high, low] = facts(gates, classes, c);
-  return `Channel ${c} of ${block}: class specificity ${specificity[1]}, mean over all images ${mean[1]}, ` +
+  const [specificity, all, high, low] = facts(gates, classes, c);
+  return `Channel ${c} of ${block}: class specificity ${specificity[1]}, mean over all images ${all[1]}, ` +
     `widest open for ${high[1]}, ${high[2]}, least for ${low[1]}, ${low[2]}.`;
 }
 
@@ -113,10 +112,10 @@ function channelView(classes) {
     show(gates, c, block, colourOf) {
       caption.textContent = `Channel ${c} of ${block}, class by class: mean and one standard deviation, from 0 to 1. Dashed: all images.`;
       rows.forEach(({ name, bar, dot, all, said }, k) => {
-        const [mean, spread] = [gates.mean[k][c], gates.spread[k][c]];
-        const [low, high] = [within(mean - spread), within(mean + spread)];
+        const [middle, spread] = [gates.mean[k][c], gates.spread[k][c]];
+        const [low, high] = [within(middle - spread), within(middle + spread)];
         Object.assign(bar.style, { left: `${100 * low}%`, width: `${100 * (high - low)}%`, background: colourOf[name] ?? "" });
-        Object.assign(dot.style, { left: `${100 * mean}%`, background: colourOf[name] ?? "" });
+        Object.assign(dot.style, { left: `${100 * middle}%`, background: colourOf[name] ?? "" });
         all.style.left = `${100 * gates.all[c]}%`;
         said.textContent = written(gates, k, c);
       });
@@ -128,22 +127,19 @@ function render({ model, el }) {
   const [blocks, channels, sampled, classes, colours, ramp] = [
     "blocks", "channels", "sampled", "classes", "colours", "ramp"].map((name) => model.get(name));
   const everything = unpack(model.get("data"), { blocks, channels, classes });
-  const save = (values) => {
-    Object.entries(values).forEach(([name, value]) => model.set(name, value));
-    model.save_changes();
-  };
+  const set = (values) => save(model, values);
   const orders = ["fifty sampled, as in the paper", "all", "sorted by specificity"];
   const toBlock = (name) => // a channel that every order shows
-    save({ channel: mostSpecific(everything[name].specificity, sampled[blocks.indexOf(name)]), block: name });
+    set({ channel: mostSpecific(everything[name].specificity, sampled[blocks.indexOf(name)]), block: name });
 
   const block = choice("stage and block", blocks, toBlock);
-  const order = choice("channels", orders, (value) => save({ order: value }));
+  const order = choice("channels", orders, (value) => set({ order: value }));
   const everyone = element("span", { class: "legend" }, element("span", { class: "swatch dashed" }), EVERYONE);
-  const chosen = checkboxes(`classes, at most ${colours.length}`, classes, (value) => save({ chosen: value }), everyone);
-  const spread = toggle("shade one standard deviation over the images of a class", (value) => save({ spread: value }));
+  const chosen = checkboxes(`classes, at most ${colours.length}`, classes, (value) => set({ chosen: value }), everyone);
+  const spread = toggle("shade one standard deviation over the images of a class", (value) => set({ spread: value }));
   const lines = plot("channel", "mean gate", 0.5);
   const map = classMap(classes, ramp);
-  const channel = dial("channel", (place) => save({ channel: shown[place] }));
+  const channel = dial("channel", (place) => set({ channel: shown[place] }));
   const one = channelView(classes);
   const list = factList();
   const status = element("p", { role: "status" });
@@ -179,7 +175,7 @@ function render({ model, el }) {
 
     block.show(name);
     order.show(way);
-    chosen.show(colourOf, !slots.includes(null));
+    chosen.show(colourOf, () => !slots.includes(null));
     spread.show(model.get("spread"));
     const each = drawn.map(({ name, values }) => `${name} from ${gate(Math.min(...values))} to ${gate(Math.max(...values))}`);
     lines.show(drawn, `Mean gate in ${which}, ${way}. ${each.join("; ")}.`, places);
@@ -206,14 +202,8 @@ function render({ model, el }) {
   el.append(element("section", { class: "senet-explorer gates", "aria-label": "Explorer of recorded gates" },
     block.root, order.root, lines.root, map.root, channel.root, chosen.root, spread.root, status,
     element("div", { class: "beside" }, one.root, list.root), table.root));
-  const moved = ["block", "chosen", "order", "spread"].map((name) => `change:${name}`);
-  moved.forEach((event) => model.on(event, draw));
-  model.on("change:channel", point);
-  draw();
-  return () => {
-    moved.forEach((event) => model.off(event, draw));
-    model.off("change:channel", point);
-  };
+  const ends = [follow(model, ["block", "chosen", "order", "spread"], draw), follow(model, ["channel"], point)];
+  return () => ends.forEach((end) => end());
 }
 
 export default { render };

@@ -21,6 +21,20 @@ function fill(made, attributes, children) {
   return made;
 }
 
+/** Write traits of the widget, {name: value}, and send them to the kernel if there is one. */
+export function save(model, values) {
+  Object.entries(values).forEach(([name, value]) => model.set(name, value));
+  model.save_changes();
+}
+
+/** Draw now, and whenever one of these traits changes. What comes back puts an end to it. */
+export function follow(model, names, draw) {
+  const events = names.map((name) => `change:${name}`);
+  events.forEach((event) => model.on(event, draw));
+  draw();
+  return () => events.forEach((event) => model.off(event, draw));
+}
+
 /** Says what a picture shows to those who do not see it. Before that it is not a picture to them: it shows nothing. */
 export function alt(picture, words) {
   picture.setAttribute("role", "img");
@@ -91,11 +105,11 @@ export function checkboxes(label, values, onChange, ...more) {
   const options = boxes.map((box, i) => element("label", {}, box, swatches[i], values[i]));
   return {
     root: element("fieldset", {}, element("legend", {}, label), ...options, ...more),
-    /** `colours`: value to colour, of those that are on; `full`: no more can be switched on. */
-    show(colours, full) {
+    /** `colours`: value to colour, of those that are on; `closed(value)`: it cannot be switched on now. */
+    show(colours, closed) {
       boxes.forEach((box, i) => {
         box.checked = box.value in colours;
-        box.disabled = full && !box.checked;
+        box.disabled = !box.checked && closed(box.value);
         swatches[i].style.background = colours[box.value] ?? "";
       });
     },

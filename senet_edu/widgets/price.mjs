@@ -1,7 +1,7 @@
 // The explorer of the price: what SE adds to named networks, by r and stages. All it computes are sums of counts.
 
 import { percent, whole } from "./numbers.mjs";
-import { checkboxes, element, menu, shareBars, slider, tableTwin, writeTable } from "./parts.mjs";
+import { checkboxes, element, follow, menu, save, shareBars, slider, tableTwin, writeTable } from "./parts.mjs";
 
 const STAGES = ["1", "2", "3", "4", "5"];
 const NONE = "";
@@ -71,10 +71,7 @@ export function stageRows(name, { rows, parameters }, reduction) {
 function render({ model, el }) {
   const [prices, reductions, colours] = ["prices", "reductions", "colours"].map((name) => model.get(name));
   const names = Object.keys(prices);
-  const set = (name) => (value) => {
-    model.set(name, value);
-    model.save_changes();
-  };
+  const set = (name) => (value) => save(model, { [name]: value });
   const network = menu("network", names, names, set("network"));
   const beside = menu("beside it", [NONE, ...names], ["none", ...names], set("beside"));
   const reduction = slider("reduction ratio r", reductions, (r) => `r = ${r}`, set("reduction"));
@@ -92,13 +89,14 @@ function render({ model, el }) {
     const chosen = model.get("stages").map(String);
     const shown = [...new Set([model.get("network"), model.get("beside")])].filter((name) => name !== NONE);
     const costs = shown.map((name) => cost(prices[name], r, chosen));
+    const there = new Set(costs.flatMap((one) => one.rows.map((row) => row.stage)));
     const said = shown.map((name, i) => sentence(name, prices[name], costs[i], r)).join(" ");
     const scale = Math.max(1, ...costs.map((one) => one.parameters));
 
     network.show(model.get("network"));
     beside.show(model.get("beside"));
     reduction.show(r);
-    stages.show(Object.fromEntries(chosen.map((stage) => [stage, colours[Number(stage) - 1]])), false);
+    stages.show(Object.fromEntries(chosen.map((stage) => [stage, colours[Number(stage) - 1]])), (stage) => !there.has(stage));
     shares.show(shown.map((name, i) => ({
       name,
       lines: [costs[i].rows.map((row) => ({ length: row.parameters / scale, colour: colours[Number(row.stage) - 1] }))],
@@ -115,10 +113,7 @@ function render({ model, el }) {
 
   el.append(element("section", { class: "senet-explorer price", "aria-label": "Explorer of what SE costs" },
     network.root, beside.root, reduction.root, stages.root, shares.root, caption, status, around, twin.root));
-  const moved = ["network", "beside", "reduction", "stages"].map((name) => `change:${name}`);
-  moved.forEach((event) => model.on(event, draw));
-  draw();
-  return () => moved.forEach((event) => model.off(event, draw));
+  return follow(model, ["network", "beside", "reduction", "stages"], draw);
 }
 
 export default { render };

@@ -1,7 +1,7 @@
 // The explorer of the reduction ratio r: hidden width, weights added and gates of networks trained with r = 2, 4, 8, 16.
 
 import { assign, gate, mean, meanOverClasses, percent, reader, whole } from "./numbers.mjs";
-import { alt, checkboxes, choice, element, factList, plot, slider, svg, tableTwin } from "./parts.mjs";
+import { alt, checkboxes, choice, element, factList, follow, plot, save, slider, svg, tableTwin } from "./parts.mjs";
 
 const ALL = "all classes";
 
@@ -69,10 +69,7 @@ function render({ model, el }) {
   const [reductions, blocks, channels, classes, colours, numbers] = [
     "reductions", "blocks", "channels", "classes", "colours", "numbers"].map((name) => model.get(name));
   const gates = unpack(model.get("gates"), { reductions, blocks, channels, classes });
-  const set = (name) => (value) => {
-    model.set(name, value);
-    model.save_changes();
-  };
+  const set = (name) => (value) => save(model, { [name]: value });
 
   const reduction = slider("reduction ratio r", reductions, (r) => `r = ${r}`, set("reduction"));
   const block = choice("block", blocks, set("block"));
@@ -96,7 +93,7 @@ function render({ model, el }) {
 
     reduction.show(r);
     block.show(name);
-    chosen.show(colourOf, !slots.includes(null));
+    chosen.show(colourOf, () => !slots.includes(null));
     lines.show(drawn, describe(drawn, name, r));
     sizes.show(width, row.hidden[name]);
     status.textContent = sentence(row, name, width);
@@ -111,10 +108,7 @@ function render({ model, el }) {
   const beside = element("div", { class: "beside" }, list.root, element("div", {}, sizes.root, caption));
   el.append(element("section", { class: "senet-explorer", "aria-label": "Explorer of the reduction ratio r" },
     reduction.root, block.root, lines.root, chosen.root, status, beside, table.root));
-  const moved = ["reduction", "block", "chosen"].map((name) => `change:${name}`);
-  moved.forEach((event) => model.on(event, draw));
-  draw();
-  return () => moved.forEach((event) => model.off(event, draw));
+  return follow(model, ["reduction", "block", "chosen"], draw);
 }
 
 export default { render };

@@ -3,7 +3,7 @@
 import { computer } from "./computer.mjs";
 import { softmax } from "./network.mjs";
 import { floats, gate, percent } from "./numbers.mjs";
-import { choice, dial, element, menu, plot, shareBars, tableTwin } from "./parts.mjs";
+import { choice, dial, element, follow, menu, plot, save, shareBars, tableTwin } from "./parts.mjs";
 import { gallery, ownPicture } from "./pictures.mjs";
 
 export const GATES = ["as computed", "all 1", "all 0.5", "mean over images", "of another picture", "one channel moved"];
@@ -111,10 +111,7 @@ function render({ model, el }) {
   const means = channels.map((C) => take(C));
   const pixels = unpackPictures(model.get("pictures"), names.length);
   const { ask, where, stop } = computer(model.get("worker"), { bytes: model.get("weights"), layers, units, ...model.get("pixels") });
-  const set = (name) => (value) => {
-    model.set(name, value);
-    model.save_changes();
-  };
+  const set = (name) => (value) => save(model, { [name]: value });
 
   // A picture of the reader's own is known to this view alone. Its key is new each time, so that no old answer is taken.
   let [ownPixels, ownShown, ownKey] = [null, false, 0];
@@ -201,15 +198,13 @@ function render({ model, el }) {
   section.append(picture.root, file, block.root, gates.root, other.root, channel.root, value.root, gatesShown.root,
     answer.root, note, answer.table, gatesShown.table);
   el.append(section);
-  const moved = ["picture", "block", "gates", "other", "channel", "value"].map((name) => `change:${name}`);
   const putAway = () => (ownShown = false); // Python or another view chose a picture
   model.on("change:picture", putAway);
-  moved.forEach((event) => model.on(event, update));
-  update();
+  const leave = follow(model, ["picture", "block", "gates", "other", "channel", "value"], update);
   return () => {
     stop();
     model.off("change:picture", putAway);
-    moved.forEach((event) => model.off(event, update));
+    leave();
   };
 }
 
