@@ -209,7 +209,7 @@ figures.show(
 # $$U = \tilde U + \hat U, \qquad s_c = \frac{1}{H \times W} \sum_{i=1}^{H} \sum_{j=1}^{W} U_c(i, j)$$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A warning about letters. This $s$ is what the SE paper calls $z$, and the SK paper's $z$, on the next slide, is what we called the hidden units $h$. We keep each paper's own.
+# A warning about letters. This $s$ is what the SE paper calls $z$, and the SK paper's $z$, just below, is what we called the hidden units $h$. We keep each paper's own.
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # Then one layer narrows it to $d$ numbers (eq. 3), with BN ($\mathcal B$) and ReLU ($\delta$):
@@ -275,7 +275,7 @@ print("split, fuse, select equal se.SKConv: yes")
 # So $a_c$ is an SE gate whose $W_2$ is $A - B$, and $V = \hat U + a\,(\tilde U - \hat U)$ slides from one map to the other. **SE is the case where the other branch is empty:** $\hat U = 0$ and $B = 0$ give $V = \sigma(A z)\, \tilde U$.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Two things follow. What $A$ and $B$ have in common does nothing: add the same matrix to both, and the attention stays. (The same holds for a bias that both share, so the released model has none.) And $V$ lies between the two maps at each position: attention of one half is the plain sum, halved. The layer after it can undo a factor of two, so the plain sum is the right control for asking what attention is worth.
+# Two things follow. What $A$ and $B$ have in common does nothing: add the same matrix to both, and the attention stays. (The same holds for a bias that both share; the released model has none at all.) And $V$ lies between the two maps at each position: attention of one half is the plain sum, halved. The layer after it can undo a factor of two, so the plain sum is the right control for asking what attention is worth.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment"}
 with torch.no_grad():
@@ -460,7 +460,7 @@ assert 100 < ratio < 200
 # For $C = 128$ and maps of 56×56. The ratio is that of the kernels: $(1 + 9 + 25 + 49)\,C^2$ against $2 \cdot 9\,C^2/32$. None of this is *wrong*, a unit may have such kernels; but who takes it for the paper's unit pays for another one.
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
-# **No ReLU: two layers that are one.** Without $\delta$ the logits are $A(W s) = (A W)\, s$: a single linear layer of rank at most $d$. It cannot learn that two channels matter only together.
+# **No ReLU: two layers that are one.** Without $\delta$ the logits are $A(W s) = (A W)\, s$: a single linear layer of rank at most $d$. Such logits cannot say that two channels matter only together.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # That was the first of the two things that SE's authors asked of the function from $z$ to the gates. The check: what two inputs do together is the sum of what each does. (With biases this holds for differences from the answer to zero.)
@@ -476,10 +476,11 @@ def together_minus_each(logits):
     return (logits(s1 + s2) - logits(s1) - logits(s2) + logits(none)).abs().max().item()
 
 
+rank = torch.linalg.matrix_rank(note.fcs[0].weight @ note.fc.weight).item()  # of A W [C, C]
 without = together_minus_each(lambda s: note.fcs[0](note.fc(s)))
 with_relu = together_minus_each(lambda s: paper.fc2(torch.relu(paper.norm(paper.fc1(s)))))
-assert without < 1e-12 and with_relu > 1
-print("without ReLU the parts add up:", without < 1e-12, " with ReLU:", with_relu < 1e-12)
+assert rank == 32 and without < 1e-12 and with_relu > 1
+print("rank of A W:", rank, "of 64; without ReLU the parts add up:", without < 1e-12, " with:", with_relu < 1e-12)
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # **No BN: the attention depends on the scale of the maps.** Let $s$ be 1, 10 or 100 times as large, and see how large the larger attention of a channel is, on average.
@@ -490,7 +491,7 @@ print("without ReLU the parts add up:", without < 1e-12, " with ReLU:", with_rel
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What comes out</summary>
 #
-# Without BN the softmax saturates: the larger the maps, the nearer the choice comes to all or nothing, and a saturated softmax has hardly a gradient. BN divides by the spread of the batch, so a common factor cancels. (In training, where it takes the spread of the batch at hand; a trained network has learned the scale of its maps.)
+# Without BN the softmax saturates: the larger the maps, the nearer the choice comes to all or nothing, and a saturated softmax has hardly a gradient. How large do maps get? The BN of each branch holds them at first, but it has learned gains, which may grow in training. BN after $W$ divides by the spread of the batch, so a common factor cancels. (In training, where it takes the spread of the batch at hand; a trained network has learned the scale of its maps.)
 #
 # </details>
 
@@ -612,7 +613,7 @@ print("plain ResNet-18, 8 epochs, three seeds:", ", ".join(f"{1 - a:.2%}" for a 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# TODO-INTEGRATOR: depth. On CIFAR-10 the mean attention of the 5×5 branch is 0.50<!-- record: sk-trials.trials.m2.attention.SK_2_1.1 --> at SK_2_1, the first unit, and 0.50<!-- record: sk-trials.trials.m2.attention.SK_5_2.1 --> at SK_5_2, the last. Over images a channel's attention moves by 0.055<!-- record: sk-trials.trials.m2.movement.SK_2_1.1 --> and by 0.013<!-- record: sk-trials.trials.m2.movement.SK_5_2.1 -->. In SK_5_2, whose maps have 4×4 positions, only four of the nine taps with $D = 2$ meet the map, wherever the kernel stands; the other five read padding.
+# TODO-INTEGRATOR: depth. On CIFAR-10 the mean attention of the 5×5 branch is 0.50<!-- record: sk-trials.trials.m2.attention.SK_2_1.1 --> at SK_2_1, the first unit, and 0.50<!-- record: sk-trials.trials.m2.attention.SK_5_2.1 --> at SK_5_2, the last. Over images a channel's attention moves by 0.055<!-- record: sk-trials.trials.m2.movement.SK_2_1.1 --> and by 0.013<!-- record: sk-trials.trials.m2.movement.SK_5_2.1 -->. One reason to expect little of large kernels in late units is in the cell after the figure: there they hang over the edge.
 #
 # </details>
 
@@ -626,6 +627,16 @@ figures.show(
     alt="Mean attention of the 5×5 branch over test images and channels, from the first unit to the last. "
     + "; ".join(f"{data}: " + ", ".join(f"{v:.2f}" for v in values) for data, values in by_depth.items()),
 )
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# A kernel that spans 5×5 hangs over the edge of a small map, where it reads zeros. How many of its nine taps meet the map, on average over positions? On 4×4, the maps of SK_5_2, it is four with $D = 2$, wherever the kernel stands:
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "notes"}
+for side in (32, 16, 8, 4):
+    of_ones = torch.ones(1, 1, side, side)  # [N, C, H, W]
+    taps = [F.conv2d(of_ones, nine, padding=D, dilation=D) for D in (1, 2, 3)]  # how many meet it, at each position
+    print(f"{side:2}×{side:<2}", ", ".join(f"D = {D}: {t.mean():.2f}" for D, t in zip((1, 2, 3), taps, strict=True)))
+assert (taps[1] == 4).all()
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # A mean near one half can hide two things: channels that prefer different kernels, and images that do. *Movement* is the standard deviation over images, *specificity* the share of it that the class explains ([chapter 07](07_what_the_gates_learned.ipynb)).
@@ -645,7 +656,7 @@ for name in blocks:
 # And attention is not yet *use*. The BN of a branch can make its map large or small before attention weighs it. How much of $V$ comes from the 5×5?
 
 # %% [markdown]
-# So the cell compares $b$ with the share of the 5×5 in the output, $\sum b_c \hat U_c / \sum V_c$, where nothing is negative after the ReLU. Where the two columns differ, the scale of the maps does a part of the choosing, and a mean attention above one half need not mean that the larger kernel matters more.
+# The cell compares $b$ with the share of the 5×5 in the output, $\sum b_c \hat U_c / \sum V_c$, where nothing is negative after the ReLU. Where the two columns differ, the scale of the maps does a part of the choosing, and a mean attention above one half need not mean that the larger kernel matters more.
 
 # %% tags=["nbval-ignore-output"]
 seen, hooks = {}, []
@@ -675,11 +686,11 @@ for name in blocks:
 # Look closely at one image, 1.0 to 2.0 times as large.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Enlarging does three things at once. The object is larger; its surroundings are cut off; and since no detail is gained, the picture is blurred. Blur alone might move attention: fine detail is what a small kernel is good at. So there is a control, the lower row: `se.data.soften` makes the image smaller by $f$ and as large as before again. It is blurred alike, and nothing in it is larger. What the enlarged images do beyond the blurred ones is due to size, or to the lost surroundings.
+# Enlarging does three things at once. The object is larger; its surroundings are cut off; and since no detail is gained, the picture is blurred. Blur alone might move attention: fine detail may be what a small kernel is for. So there is a control, the lower row: `se.data.soften` makes the image smaller by $f$ and as large as before again. It is blurred alike, and nothing in it is larger. What the enlarged images do beyond the blurred ones is due to size, or to the lost surroundings.
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 factors = sizes["factors"]  # 1.0 to 2.0
-one = images[:1]  # [1, 3, 32, 32]
+one = images[16:17]  # [1, 3, 32, 32]
 rows = [change(one, f) for change in (se.data.enlarge, se.data.soften) for f in factors]
 titles = [f"{what} {f:g}×" for what in ("enlarged", "blurred") for f in factors]
 assert torch.equal(rows[0], one) and torch.equal(rows[len(factors)], one)  # 1.0× changes nothing
@@ -770,7 +781,7 @@ size_figure("Tiny-ImageNet")
 # All units as numbers, at the factor nearest to the paper's 1.5: enlarged, blurred, and what is left for size.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# "Rises" says that the enlarged images have more attention on the 5×5 than at 1.0×, and more than the blurred ones. It says nothing about whether the rise would survive another seed: the number of networks stands above each table, and the paper gives no spread either. The accuracy tells how foreign the changed images are to a network that never saw such. And compare the changes with the movement in the table of the last section: how much attention differs from one image to the next.
+# The last line of each table counts the units in which the enlarged images have more attention on the 5×5 than at 1.0×, and more than the blurred ones. It says nothing about whether the rise would survive another seed: the number of networks stands above each table, and the paper gives no spread either. The accuracy tells how foreign the changed images are to a network that never saw such. And compare the changes with the movement in the table of the last section: how much attention differs from one image to the next.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "notes"}
 at = min(range(len(factors)), key=lambda i: (abs(factors[i] - 1.5), i))
@@ -778,10 +789,12 @@ for data, found in sizes["networks"].items():
     right = [found[change]["accuracy"][i] for change, i in (("enlarged", 0), ("enlarged", at), ("blurred", at))]
     print(f"{data}, networks: {len(found['runs'])}; right at 1×, enlarged {factors[at]}×, blurred:", end=" ")
     print(", ".join(f"{r:.1%}" for r in right))
+    rising = []
     for name in blocks:
         larger, blurred = (change_since_first(data, change, name)[at] for change in ("enlarged", "blurred"))
-        rises = "rises" if larger > max(0, blurred) else ""
-        print(f"  {name} enlarged {larger:+.4f}  blurred {blurred:+.4f}  size {larger - blurred:+.4f}  {rises}")
+        print(f"  {name} enlarged {larger:+.4f}  blurred {blurred:+.4f}  size {larger - blurred:+.4f}")
+        rising += [name] if larger > max(0, blurred) else []
+    print(f"  rises, and more than by blur, in {len(rising)} of {len(blocks)}: {', '.join(rising) or 'none'}")
 
 # %% [markdown]
 # And now live, on 300 test images, with the shipped network.
