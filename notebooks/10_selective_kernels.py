@@ -91,7 +91,7 @@ figures.show(
 # A 5×5 kernel has 25 weights where a 3×3 has nine. The paper takes nine, and spreads them: in a convolution with *dilation* $D$ neighbouring weights meet pixels $D$ apart.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The image below has one bright pixel in the middle, all else is black. A convolution whose weights are all one then answers wherever one of its nine taps meets that pixel, so that the picture of the answer is a picture of the taps.
+# The image below has one bright pixel in the middle, all else is black. A convolution whose weights are all one then answers wherever one of its nine weights, its *taps*, meets that pixel, so that the picture of the answer is a picture of the taps.
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # > **Before you run the next cell:** how long is the side of the square that nine weights span with $D = 2$, and with $D = 3$? How many of its pixels do they read?
@@ -238,7 +238,7 @@ assert z.shape[1] == max(64 // 16, 32)
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 2}
 # ## Select: a softmax over the branches
 #
-# Each branch has a matrix of its own, $A$ and $B \in \mathbb{R}^{C \times d}$, that turns $z$ into one number a channel; $A_c$ is row $c$. The two numbers of a channel compete (eq. 5):
+# Each branch has a matrix of its own, $A$ and $B \in \mathbb{R}^{C \times d}$, that turns $z$ into one number a channel, the *logit*; $A_c$ is row $c$. The two logits of a channel compete (eq. 5):
 #
 # $$a_c = \frac{e^{A_c z}}{e^{A_c z} + e^{B_c z}}, \qquad b_c = \frac{e^{B_c z}}{e^{A_c z} + e^{B_c z}}, \qquad a_c + b_c = 1$$
 
