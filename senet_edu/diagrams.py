@@ -90,7 +90,7 @@ def draw_block(axis: Any, steps: Sequence[tuple[str, str]]) -> None:
 
 def selective() -> Figure:
     """An SK convolution with two branches (figure 1 of arXiv 1903.06586): split, fuse, select."""
-    figure, axis = canvas(1, 1, (8.5, 5.6))
+    figure, axis = canvas(1, 1, (7, 4.7))
     axis.set(xlim=(-3.0, 5.2), ylim=(-9.2, 0.4))
     axis.set_axis_off()
     for step, y in {"split": -1, "fuse": -3.5, "select": -6}.items():
@@ -104,7 +104,7 @@ def selective() -> Figure:
         text(axis, x + (-0.15 if x < 1.5 else 0.15), -2.5, f"{maps}: [C, H, W]", ha="right" if x < 1.5 else "left")
         text(axis, x, -7.0, "×", circle=True)
         arrow(axis, (1.5, -6.3), (x + (0.12 if x < 1.5 else -0.12), -6.9))
-        text(axis, 1.5 + (x - 1.5) * 0.62, -6.35, f"{weight}: [C]", size=9)
+        text(axis, 1.5 + (x - 1.5) * 0.78, -6.4, f"{weight}: [C]", size=9)
         arrow(axis, (x, -7.2), (1.5 + (-0.12 if x < 1.5 else 0.12), -7.9))
     text(axis, 1.5, -2.2, "+", circle=True)
     steps = (("squeeze: mean", "s: [C]"), ("W, BN, ReLU", "z: [d]"), ("A, B", "[2, C]"), ("softmax over branches", ""))
