@@ -569,7 +569,7 @@ figures.show(
 # All trials, beside the one with 3×3 and 5×5: is a difference more than luck?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# As in [chapter 05](05_train_se_resnet18.ipynb): runs with the same seed are compared in pairs, and a difference counts once it exceeds so many of its standard errors that luck would do this in at most one case of twenty. With three seeds that takes 4.3. One pair has no standard error, so it cannot say; how far seeds alone move such a network shows in the last line.
+# As in [chapter 05](05_train_se_resnet18.ipynb): runs with the same seed are compared in pairs, and a difference counts once it exceeds so many of its standard errors that luck would do this in at most one case of twenty. With three seeds that takes 4.3. One pair has no standard error, so it cannot say; how far seeds alone move such a network shows in the last line. And mind the number of comparisons: with ten of them, each wrong once in twenty times, one of the ten will often be "more than luck" by luck.
 
 # %%
 in_paper = {"k3": 22.23, "k5": 25.14, "k7": 25.51, "m2": 20.79, "m3": 20.76}  # top-1 error on ImageNet, %
