@@ -120,7 +120,7 @@ figures.show(
     "channels: " + ", ".join(f"{n} {r:.2f}" for n, r in ranges.items()) + ".",
 )
 
-# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 2}
 # ## With the spread
 #
 # Means hide how much images of one class differ. Figure 7 of the paper adds the standard deviation over the images of a class, shaded here.
@@ -201,7 +201,7 @@ widgets.ExcitationExplorer(NAME)
 #
 # </details>
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
 # How far open are gates at all?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -241,13 +241,13 @@ network(se.training.normalise(dataset.images[:100]))
 hook.remove()
 assert gates_seen[0].shape == (100, 128)  # [N, C]
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 1}
+# %% [markdown] slideshow={"slide_type": "notes"}
 # `se.record_excitations` does this for all blocks and adds up, batch by batch, the count, mean and variance per class and a histogram.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # `sample` also keeps the gates of chosen images, here of all; `precision="no"` computes in float32. On all test images:
 
-# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-", "show": "output"}
+# %% tags=["nbval-ignore-output"]
 if have_images:
     measured = se.record_excitations(
         network, dataset.images, dataset.labels, classes=dataset.classes, sample=range(len(dataset)), precision="no"
@@ -353,13 +353,13 @@ figures.show(
     ),
 )
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 1}
+# %% [markdown] slideshow={"slide_type": "notes"}
 # What would specificity be if classes had no effect? Not quite zero: class means differ by chance.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # With $K$ classes and $n$ images, chance alone gives about $(K-1)/(n-1)$, here $9/9999$. Shuffling the labels shows it:
 
-# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-", "show": "output"}
+# %% tags=["nbval-ignore-output"]
 if have_images:
     sample = measured["SE_5_1"].sample  # [n, 128]: the gates of every image
     shuffled = dataset.labels[torch.randperm(len(sample), generator=torch.Generator().manual_seed(0))]
@@ -492,7 +492,7 @@ if have_images:
 else:
     print("this cell needs the images")
 
-# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 4}
 # ## Goldfish and cliff
 #
 # The paper's own figure shows ImageNet classes: goldfish, pug, plane and cliff. Goldfish and cliff are among twenty classes of [Tiny-ImageNet](http://cs231n.stanford.edu/tiny-imagenet-200.zip), photographs of 64×64 pixels, 500 a class, on which we trained a second network of the same kind.
@@ -500,14 +500,14 @@ else:
 # %% [markdown] slideshow={"slide_type": "notes"}
 # It has a quarter of the channels (16 to 128) and at least 4 hidden units in a block, and saw the 10,000 images fifteen times. Its gates were recorded over the 1,000 images kept for testing: 50 of a class, as many as in the paper. A chihuahua stands in for the pug, a sports car for the plane.
 
-# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
+# %% tags=["nbval-check-output"]
 TINY = "se_resnet18-quarter-tiny-imagenet"
 tiny_record, tiny = se.results.load_record(TINY), se.results.load_excitations(TINY)
 print(f"{tiny_record['accuracy']:.1%} of {tiny_record['test_images']:,} test images, single view")
 print("specificity: " + ", ".join(f"{row['block']} {row['specificity']:.2f}" for row in tiny.summary()))
 print(f"(chance alone: {19 / 999:.2f})")
 
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
+# %% [markdown] slideshow={"slide_type": "-"}
 # > **Before you run the next cell:** goldfish and cliff differ more than a cat and a dog do. Will their gates part earlier than those of CIFAR-10's classes?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
