@@ -17,7 +17,7 @@ from torch import Tensor
 
 import senet_edu as se
 from senet_edu import results
-from senet_edu.data import enlarge, load_tiny_imagenet, soften
+from senet_edu.data import cifar10_source, enlarge, load_tiny_imagenet, soften, tiny_imagenet_source
 from senet_edu.selective import sk_blocks
 
 FACTORS = [1.0, 1.2, 1.4, 1.6, 1.8, 2.0]
@@ -33,7 +33,8 @@ def measure(folder: Path, images: Tensor, labels: Tensor) -> dict[str, Any]:
         found[change] = {"accuracy": []} | {name: [] for name in sk_blocks(model)}
         for factor in FACTORS:
             seen = apply(images, factor)
-            found[change]["accuracy"].append(se.evaluate(model, seen, labels, precision="no").accuracy)
+            right = se.training.predict(model, seen, precision="no").argmax(dim=1) == labels  # [n]
+            found[change]["accuracy"].append(right.float().mean().item())
             attention = se.record_attention(model, seen, precision="no")
             for name, block in sk_blocks(model).items():
                 last = attention[f"{name} {len(block.dilations)}"]
@@ -44,12 +45,13 @@ def measure(folder: Path, images: Tensor, labels: Tensor) -> dict[str, Any]:
 
 def main() -> None:
     started = results.now()
-    record: dict[str, Any] = {"name": "sk-sizes", "factors": FACTORS, "networks": {}}
+    data = f"{cifar10_source().description}; {tiny_imagenet_source().description}"
+    record: dict[str, Any] = {"name": "sk-sizes", "data": data, "factors": FACTORS, "networks": {}}
     tests = {"CIFAR-10": se.load_cifar10(split="test"), "Tiny-ImageNet": load_tiny_imagenet(split="test")}
-    for data, pattern in RUNS.items():
+    for name, pattern in RUNS.items():
         folders = sorted(path.parent for path in Path("runs").glob(f"{pattern}/record.json"))
-        runs = [measure(folder, *tests[data]) for folder in folders]
-        record["networks"][data] = {"runs": [folder.name for folder in folders]} | {
+        runs = [measure(folder, *tests[name]) for folder in folders]
+        record["networks"][name] = {"runs": [folder.name for folder in folders]} | {
             change: {
                 key: [statistics.mean(at) for at in zip(*(run[change][key] for run in runs), strict=True)]
                 for key in runs[0][change]

@@ -50,7 +50,21 @@ if "google.colab" in sys.modules:
 # | $S$, $N_s$, $C_s$ | stages, blocks in stage $s$, their output channels (eq. 5) | `se.cost.added_weights({C_s: N_s}, r)` | numbers |
 # | SE_4_2 | the SE block in the second block of stage 4 | `se.models.se_blocks(model)["SE_4_2"]` | |
 #
-# (The letter $s$ has three uses in the paper: the gates, an input channel in eq. 1, a stage in eq. 5.) In code an image is a row, so $W_1 z$ is `z @ w1.T`. The cell below reads the shapes off a block of the shipped network, which must agree with the table:
+# The paper of [chapter 10](10_selective_kernels.ipynb), on selective kernels (SK), has letters of its own, and two of them are taken: its $s$ is our $z$, its $z$ our hidden units. Equation numbers are that paper's:
+#
+# | SK paper | in words | in the code | shape |
+# |---|---|---|---|
+# | $M$, $G$, $D$ | branches, groups of a convolution, dilation (distance of neighbouring weights) | `branches`, `groups`, `dilations` | numbers |
+# | $\tilde U$, $\hat U$ | maps of the 3×3 and of the 5×5 branch | `se.selective.split(x, branches)` | `[N, C, H, W]` |
+# | $s$ | squeezed sum of the branches (eq. 2) | `se.squeeze(u)` | `[N, C]` |
+# | $W$, $\mathcal{B}$, $z$ | narrows it to $d$ numbers, with BN and ReLU (eq. 3) | `se.selective.fuse(maps, sk.fc1.weight, sk.norm)` | $z$: `[N, d]` |
+# | $d$, $L$ | length of $z$, $\max(C/r, L)$, and its least value (eq. 4) | `min_width=32` | numbers |
+# | $A$, $B$ | a matrix a branch | `sk.fc2.weight`, one below the other | `[C, d]` each |
+# | $a$, $b$ | attention: softmax over branches (eq. 5) | `sk.attention` | `[N, M, C]` together |
+# | $V$ | the branches mixed by it (eq. 6) | `se.selective.select(maps, a)` | `[N, C, H, W]` |
+# | SK_4_2 | the SK convolution in the second block of stage 4 | `se.selective.sk_blocks(model)["SK_4_2"]` | |
+#
+# (The letter $s$ has three uses in the SE paper: the gates, an input channel in eq. 1, a stage in eq. 5.) In code an image is a row, so $W_1 z$ is `z @ w1.T`. The cell below reads the shapes off a block of the shipped network, which must agree with the table:
 
 # %% tags=["nbval-check-output"]
 import torch
@@ -94,11 +108,15 @@ assert torch.equal(x_tilde, block(u))
 #
 # **Dead gate.** A gate that is the same for every image, as a rule near $\sigma(0) = 0.5$. [Chapter 05](05_train_se_resnet18.ipynb).
 #
+# **Dilation.** Spreading a kernel's weights so that neighbours meet pixels $D$ apart: nine weights of a 3×3 then span $2D + 1$ pixels each way. [Chapter 10](10_selective_kernels.ipynb).
+#
 # **Excitation.** The step from $z$ to the gates, and the gates themselves: "the excitations of SE_4_2". [Chapter 02](02_squeeze_excite_scale.ipynb).
 #
 # **Gate.** The number between 0 and 1 by which a channel is multiplied. One for each channel and image.
 #
 # **Global average pooling.** The mean over all positions of a map; the squeeze of eq. 2.
+#
+# **Groups.** A convolution in $G$ groups deals its channels into $G$ bundles; a filter sees only those of its own. [Chapter 10](10_selective_kernels.ipynb).
 #
 # **Hidden width.** The number of units between $W_1$ and $W_2$: $\max(\lfloor C/r \rfloor, \texttt{min\_hidden})$.
 #
@@ -126,6 +144,8 @@ assert torch.equal(x_tilde, block(u))
 #
 # **Seed.** The number that fixes everything random in a run.
 #
+# **Selective kernel (SK).** Convolutions of several sizes side by side, mixed channel by channel with weights that the image decides. [Chapter 10](10_selective_kernels.ipynb).
+#
 # **Squeeze.** The step from maps to one number a channel. [Chapter 02](02_squeeze_excite_scale.ipynb).
 #
 # **Stage.** A run of blocks with the same resolution and width. Stage 1 is the first convolution, stages 2 to 5 hold the residual blocks.
@@ -144,6 +164,6 @@ assert torch.equal(x_tilde, block(u))
 # | a `SELayer` without commas between its layers | it does not parse | [chapter 02](02_squeeze_excite_scale.ipynb) |
 # | "$r = 16$ is best" | in table 10, $r = 4$ has the lowest error, by a hair; 16 is the authors' trade-off | [chapter 03](03_what_attention_costs.ipynb) |
 # | "the last stage saturates, all gates near 1" | the paper says so of SE_5_2 only | [chapter 07](07_what_the_gates_learned.ipynb) |
-# | an SK unit with ungrouped 1, 3, 5 and 7 kernels and no BN or ReLU after the reduction | the paper's unit has grouped, dilated 3×3 kernels, and both | chapter 10, to come |
+# | an SK unit with ungrouped 1, 3, 5 and 7 kernels and no BN or ReLU after the reduction | the paper's unit has grouped, dilated 3×3 kernels, and both | [chapter 10](10_selective_kernels.ipynb) |
 # | "epoch > 80: 1e-1, epoch > 120: 1e-2 …" as learning rates | multipliers of the initial rate, as in the Keras example they come from | chapter 06, to come |
 # | a validation share of 0.5 | it halves the training set | chapter 06, to come |

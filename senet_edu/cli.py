@@ -167,6 +167,9 @@ def train(
     translate: Annotated[int | None, typer.Option(help="Largest shift in pixels.")] = None,
     cutout: Annotated[int | None, typer.Option(help="Side of the blanked square in pixels.")] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Folder of a finished run of the same network: begin with its weights.")
+    ] = None,
     hold_out: Annotated[
         int, typer.Option(help="Training images a class to hold out and score on, in place of the test images.")
     ] = 0,
@@ -220,6 +223,14 @@ def train(
     network = create_model(
         model, num_classes=len(classes), stem=stem, width=width, reduction=reduction, min_hidden=min_hidden
     )
+    started_from = ""
+    if start_from is not None:
+        earlier = results.load_run(start_from)
+        if earlier.config != network.config:
+            raise ValueError(f"{start_from} holds {earlier.config}, not {network.config}")
+        network.load_state_dict(earlier.state_dict())
+        checksum = results.sha256(start_from / "weights.safetensors")
+        started_from = f"the weights of the run {start_from.resolve().name} (SHA-256 {checksum})"
     record = results.train_recorded(
         folder,
         network,
@@ -232,6 +243,7 @@ def train(
         precision=precision,  # type: ignore[arg-type]
         cpu=cpu,
         compiled=compiled,
+        started_from=started_from,
     )
     if not training.processes.is_main():
         return

@@ -1,4 +1,4 @@
-"""Drawings of where an SE block stands and of what is in it, made by code: boxes from top to bottom, and arrows.
+"""Drawings of where an SE block stands, of what is in it and in an SK convolution, made by code: boxes and arrows.
 
 Each function returns a matplotlib Figure; `figures.show` puts it on the page.
 """
@@ -86,6 +86,36 @@ def draw_block(axis: Any, steps: Sequence[tuple[str, str]]) -> None:
     axis.plot([0.75, 2.2, 2.2], [0, 0, product], color="black", linewidth=1.2)
     arrow(axis, (2.2, product), (0.25, product))
     arrow(axis, (0, product - 0.2), (0, product - 0.75))
+
+
+def selective() -> Figure:
+    """An SK convolution with two branches (figure 1 of arXiv 1903.06586): split, fuse, select."""
+    figure, axis = canvas(1, 1, (7, 4.7))
+    axis.set(xlim=(-3.0, 5.2), ylim=(-9.2, 0.4))
+    axis.set_axis_off()
+    for step, y in {"split": -1, "fuse": -3.5, "select": -6}.items():
+        axis.text(-2.9, y, step, fontsize=13, weight="bold", va="center")
+    text(axis, 1.5, 0, "X")
+    for x, label, maps, weight in ((-0.5, "3×3", "Ũ", "a"), (3.5, "3×3, D = 2", "Û", "b")):
+        arrow(axis, (1.5, -0.2), (x, -0.65))
+        box(axis, x, -1, f"{label}, BN, ReLU")
+        arrow(axis, (x, -1.35), (1.5, -2.0))  # to the sum
+        axis.plot([x, x], [-1.35, -7.0], color="black", linewidth=1.2)  # past it, down to the product
+        text(axis, x + (-0.15 if x < 1.5 else 0.15), -2.5, f"{maps}: [C, H, W]", ha="right" if x < 1.5 else "left")
+        text(axis, x, -7.0, "×", circle=True)
+        arrow(axis, (1.5, -6.3), (x + (0.12 if x < 1.5 else -0.12), -6.9))
+        text(axis, 1.5 + (x - 1.5) * 0.78, -6.4, f"{weight}: [C]", size=9)
+        arrow(axis, (x, -7.2), (1.5 + (-0.12 if x < 1.5 else 0.12), -7.9))
+    text(axis, 1.5, -2.2, "+", circle=True)
+    steps = (("squeeze: mean", "s: [C]"), ("W, BN, ReLU", "z: [d]"), ("A, B", "[2, C]"), ("softmax over branches", ""))
+    for y, (label, shape) in enumerate(steps):
+        arrow(axis, (1.5, -2.4 - y), (1.5, -2.72 - y))
+        box(axis, 1.5, -3.0 - y, label, mark=label.startswith("softmax"))
+        text(axis, 1.62, -3.5 - y, shape, ha="left", size=8)
+    text(axis, 1.5, -8.0, "+", circle=True)
+    arrow(axis, (1.5, -8.2), (1.5, -8.7))
+    text(axis, 1.5, -8.95, "V: [C, H, W]")
+    return figure
 
 
 def box(axis: Any, x: float, y: float, label: str, mark: bool = False) -> None:

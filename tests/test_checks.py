@@ -10,11 +10,12 @@ import torch
 import wrong_answers_01  # noqa: F401 (importing adds its answers)
 import wrong_answers_03  # noqa: F401
 import wrong_answers_04  # noqa: F401
+import wrong_answers_10  # noqa: F401
 import wrong_answers_A  # noqa: F401
 from wrong_answers import RIGHT, STUBS, WRONG
 
 from senet_edu import checks
-from senet_edu.checks import appendix_a, chapter01, chapter02, chapter03, chapter04, chapter05, chapter07
+from senet_edu.checks import appendix_a, chapter01, chapter02, chapter03, chapter04, chapter05, chapter07, chapter10
 from senet_edu.checks.verdicts import Mistake
 
 NUMBERS = {
@@ -37,6 +38,10 @@ NUMBERS = {
     "class_means": "7.1",
     "specificity": "7.2",
     "openers": "7.3",
+    "whole_kernel": "10.1",
+    "select": "10.2",
+    "sk_weights": "10.3",
+    "closer": "10.4",
     "map_sizes": "A.1",
     "confusion": "A.2",
 }
@@ -161,6 +166,10 @@ MISTAKES = {
     "class_means": chapter07.class_means_mistakes(),
     "specificity": chapter07.specificity_mistakes(),
     "openers": chapter07.openers_mistakes(),
+    "whole_kernel": chapter10.kernel_mistakes(),
+    "select": chapter10.select_mistakes(),
+    "sk_weights": chapter10.weight_mistakes(),
+    "closer": chapter10.closer_mistakes(),
     "map_sizes": appendix_a.size_mistakes(),
     "confusion": appendix_a.confusion_mistakes(),
 }

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from archives import image_files, write
 from typer.testing import CliRunner
 
@@ -74,6 +75,25 @@ def test_a_finished_run_is_not_trained_again_and_other_settings_are_refused(imag
     assert refused.returncode == 1
     assert "seed = 0 (now 1)" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_run_can_start_from_another_ones_weights(images: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    invoke("train", first, "--data", images, *TINY)
+    still = ["--data", images, *TINY, "--peak-rate", "0", "--start-from", first]  # a rate of zero: nothing is learned
+    invoke("train", second, *still)
+    before, after = results.load_run(first), results.load_run(second)
+    assert all(torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
+    record = json.loads((second / "record.json").read_text(encoding="utf-8"))
+    weights = json.loads((first / "record.json").read_text(encoding="utf-8"))["weights_sha256"]
+    assert record["started_from"] == f"the weights of the run first (SHA-256 {weights})"
+
+    refused = shell("train", second, *still[:-2])  # as if it had begun with fresh ones
+    assert refused.returncode == 1
+    assert "had started_from = the weights of the run first" in refused.stderr
+    refused = shell("train", tmp_path / "third", *still, "--reduction", "2")
+    assert refused.returncode == 1
+    assert f"{first} holds" in refused.stderr
 
 
 def test_held_out_images_are_not_trained_on(images: Path, tmp_path: Path) -> None:

@@ -39,3 +39,11 @@ def test_the_squeeze_and_what_it_does_to_shapes() -> None:
     assert "squeeze: mean" not in none
     assert "s: [C]" in se
     assert "s: [C, H, W]" in none
+
+
+def test_the_sk_convolution_adds_before_it_squeezes_and_chooses_among_branches() -> None:
+    texts = [t.get_text() for t in diagrams.selective().axes[0].texts if t.get_text()]
+    middle = ["squeeze: mean", "s: [C]", "W, BN, ReLU", "z: [d]", "A, B", "softmax over branches"]
+    assert [t for t in texts if t in middle] == middle
+    assert texts.index("+") < texts.index("squeeze: mean")
+    assert (texts.count("+"), texts.count("×")) == (2, 2)

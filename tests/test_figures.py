@@ -127,6 +127,12 @@ def test_line_panels_have_scales_of_their_own() -> None:
     assert [left.get_title(), right.get_title()] == ["p", "q"]
 
 
+def test_line_panels_share_a_scale_if_asked() -> None:
+    low, high = {"a": ([0, 1], [0, 0.1])}, {"a": ([0, 1], [0, 5])}
+    left, right = figures.line_panels({"p": low, "q": high}, "x", "y", shared=True).axes
+    assert left.get_ylim() == right.get_ylim()
+
+
 def test_page_keeps_picture_and_description() -> None:
     page = figures.figure_html(DRAWN["lines"](None), alt='one line, "rising" & <bold>')
     assert 'alt="one line, &quot;rising&quot; &amp; &lt;bold&gt;"' in page

@@ -90,6 +90,7 @@ def test_each_error_of_the_notes_is_shown_where_the_list_says() -> None:
         "without commas": "with the commas missing",
         "$r = 16$ is best": "r = 16",
         "the last stage saturates": "The last stage saturates",
+        "an SK unit with ungrouped": "four whole ones: 1×1, 3×3, 5×5, 7×7",
     }
     page = prose(ROOT / "notebooks" / "C_words_and_symbols.py")
     rows = [row for row in page.partition("## Errors in the notes")[2].splitlines() if row.startswith("|")][2:]
@@ -141,7 +142,7 @@ def solutions(text: Path) -> list[tuple[str, str, str]]:
     cells = jupytext.read(text).cells
     found = []
     for i, cell in enumerate(cells):
-        if cell.cell_type == "markdown" and (card := re.search(r"### Exercise ([\dA]\.\d)", cell.source)):
+        if cell.cell_type == "markdown" and (card := re.search(r"### Exercise ([\dA]+\.\d)", cell.source)):
             call = re.search(r"^checks\.\w+\(\w+\)", cells[i + 1].source, re.MULTILINE)
             code = re.search(r"```python\n(.*?)```", cells[i + 2].source, re.DOTALL)
             assert call, f"exercise {card[1]} has no checker"

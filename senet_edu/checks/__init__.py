@@ -11,12 +11,14 @@ from senet_edu.checks.chapter03 import added_weights, multiply_adds, se_bytes, s
 from senet_edu.checks.chapter04 import placement_weights, residual_unit
 from senet_edu.checks.chapter05 import paired_difference, parameter_groups, triangle
 from senet_edu.checks.chapter07 import class_means, openers, specificity
+from senet_edu.checks.chapter10 import closer, select, sk_weights, whole_kernel
 from senet_edu.checks.verdicts import Verdict
 
 __all__ = [
     "Verdict",
     "added_weights",
     "class_means",
+    "closer",
     "colour_gates",
     "confusion",
     "convolution",
@@ -33,7 +35,10 @@ __all__ = [
     "se_block",
     "se_bytes",
     "se_weights",
+    "select",
+    "sk_weights",
     "specificity",
     "squeeze",
     "triangle",
+    "whole_kernel",
 ]

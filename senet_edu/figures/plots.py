@@ -52,10 +52,17 @@ def dots(groups: Mapping[str, Sequence[float]], ylabel: str, marks: Mapping[str,
 
 
 def line_panels(
-    curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], xlabel: str, ylabel: str
+    curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
+    xlabel: str,
+    ylabel: str,
+    shared: bool = False,
+    width: float = 3.3,
 ) -> Figure:
-    """A panel for each group of curves, each on a scale of its own: its name to names of curves, their x and y."""
-    figure, axes = canvas(1, len(curves), (3.3 * len(curves), 3), squeeze=False)
+    """A panel for each group of curves, `width` inches each: its name to names of curves, their x and y.
+
+    Each panel has a scale of its own, or all one that is `shared`.
+    """
+    figure, axes = canvas(1, len(curves), (width * len(curves), 3), squeeze=False, sharey=shared)
     for (title, group), axis in zip(curves.items(), axes[0], strict=True):
         for (name, (x, y)), colour in zip(group.items(), colours(group), strict=True):
             axis.plot(x, y, "o-", color=colour, markersize=4, label=name)

@@ -30,6 +30,7 @@ def train_recorded(
     precision: Precision | None = None,
     cpu: bool = False,
     compiled: bool = False,
+    started_from: str = "",
 ) -> dict[str, Any]:
     """Train `model` in place, write its float16 weights and its record into `folder`, and return the record.
 
@@ -40,11 +41,12 @@ def train_recorded(
         folder: its name is the record's. A run there that was stopped goes on.
         model: the network; its seed is that of `seed`, see `training.fit`.
         train, test: uint8 images [n, C, H, W], or those of a folder, and labels [n].
-        recipe, seed, precision, cpu, compiled: as in `training.fit`.
+        recipe, seed, precision, cpu, compiled, started_from: as in `training.fit`.
         config, data: see `make_record`.
     """
     folder = Path(folder)
-    run = fit(model, *train, recipe, seed=seed, folder=folder, precision=precision, cpu=cpu, compiled=compiled)
+    how: dict[str, Any] = {"seed": seed, "precision": precision, "cpu": cpu, "compiled": compiled}
+    run = fit(model, *train, recipe, folder=folder, started_from=started_from, **how)
     name = folder.resolve().name
     checksum = ""
     if processes.is_main():
@@ -83,6 +85,7 @@ def make_record(name: str, model: dict[str, Any], run: Run, evaluation: Evaluati
         "seconds": run.seconds,
         "precision": run.precision,
         "compiled": run.compiled,
+        "started_from": run.started_from,
         "processes": run.processes,
         "device": run.device,
         **circumstances(run.started),

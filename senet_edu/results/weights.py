@@ -122,6 +122,7 @@ def model_card(name: str) -> str:
     count, size = record.get("test_images", 10_000), record.get("image_size", 32)
     per_class = zip(classes, record["accuracy_per_class"], strict=True)
     known = tuple(classes) == CIFAR10_CLASSES
+    begun = f" It began with {record['started_from']}." if record.get("started_from") else ""
     images = "The images are CIFAR-10 (Krizhevsky, 2009)." if known else "The images have their own terms."
     return f"""# {name}
 
@@ -130,7 +131,7 @@ def model_card(name: str) -> str:
 - **Trained and scored on:** {record["data"]}
 - **Accuracy on the {count:,} test images:** {record["accuracy"]:.2%} single view, {record["accuracy_flipped"]:.2%} \
 with {image}. By class: {", ".join(f"{k} {a:.1%}" for k, a in per_class)}.
-- **Recipe:** {settings_in_words(recipe)}; SGD with Nesterov momentum. Seed {record["seed"]}.
+- **Recipe:** {settings_in_words(recipe)}; SGD with Nesterov momentum. Seed {record["seed"]}.{begun}
 - **Hardware:** {machine["processor"]}, accelerator: {machine["accelerator"]}; {record["device"]}, precision \
 {record["precision"]}, {record["processes"]} process(es), {record["seconds"] / 60:.0f} minutes; torch {machine["torch"]}
 - **Run:** {record["started"]} to {record["finished"]}, commit `{record["commit"]}`

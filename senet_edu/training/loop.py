@@ -33,6 +33,7 @@ def fit(
     precision: Precision | None = None,
     cpu: bool = False,
     compiled: bool = False,
+    started_from: str = "",
     progress: bool = True,
     on_epoch: Callable[[list[dict[str, float]]], None] | None = None,
 ) -> Run:
@@ -59,6 +60,8 @@ def fit(
         cpu: stay on the CPU even if there is a GPU.
         compiled: compile the network with torch.compile first. It takes half a minute and a C++ compiler, and then a
             step about a third less time; rounding differs a little from that of a run that is not compiled.
+        started_from: what the weights of `model` are, if they are not fresh: a sentence for the record. A checkpoint of
+            a run that began with others is refused.
         progress: show a progress bar with loss, accuracy, images a second and time left.
         on_epoch: called with the history after each epoch, e.g. `figures.LiveCurves()`.
 
@@ -77,7 +80,7 @@ def fit(
         if precision is None and found is not None:
             precision = found[0]["config"]["precision"]  # go on as it began, even if this machine would choose another
         accelerator, precision = start(precision, cpu, compiled)
-        run = Run(recipe, seed, precision, accelerator.device.type, accelerator.num_processes, compiled)
+        run = Run(recipe, seed, precision, accelerator.device.type, accelerator.num_processes, compiled, started_from)
         try:
             train(model, images, labels, run, accelerator, validation, folder, found, progress, on_epoch)
         except RuntimeError as error:

@@ -39,6 +39,7 @@ class Run:
         device: "cpu", "cuda" or "mps".
         processes: number of processes that shared each batch.
         compiled: the network went through torch.compile.
+        started_from: what the weights were before, see `fit`.
         history: one row an epoch: epoch, loss and accuracy on the augmented training images, learning rate, seconds,
             images a second, and validation_accuracy if there were validation images. Accuracies are shares, 0 to 1.
         seconds: time spent training, over all sittings.
@@ -51,6 +52,7 @@ class Run:
     device: str
     processes: int
     compiled: bool = False
+    started_from: str = ""
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -93,7 +95,7 @@ class Session:
         self.run, self.model, self.optimizer, self.accelerator = run, model, optimizer, accelerator
         self.folder = Path(folder) if folder is not None else None
         self.steps, self.share = steps, share
-        settings = {key: getattr(run, key) for key in ("seed", "precision", "processes")}
+        settings = {key: getattr(run, key) for key in ("seed", "precision", "processes", "started_from")}
         self.config = {**dataclasses.asdict(run.recipe), **settings, "data": data}
 
         state = self.resume(found)
@@ -114,7 +116,8 @@ class Session:
             fresh = {"done": 0, "loss_sum": 0.0, "correct": 0, "history": [], "seconds": 0.0, "scaler": {}}
             return fresh | {"started": self.run.started}
         state, tensors = found
-        was = dataclasses.asdict(Recipe()) | state["config"]  # a setting younger than the checkpoint had its default
+        younger = dataclasses.asdict(Recipe()) | {"started_from": ""}  # settings that a checkpoint may not know yet
+        was = younger | state["config"]
         now = self.config
         if changed := sorted(key for key in was | now if was.get(key) != now.get(key)):
             differences = ", ".join(f"{key} = {was.get(key)} (now {now.get(key)})" for key in changed)
