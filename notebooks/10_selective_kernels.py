@@ -29,7 +29,7 @@
 # %% [markdown]
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
-# | time to run | 22 s<!-- record: chapter-times.10_selective_kernels.seconds --> | the same: nothing is trained (estimated) |
+# | time to run | 9 s<!-- record: chapter-times.10_selective_kernels.seconds --> | the same: nothing is trained (estimated) |
 # | download | CIFAR-10, once: 170 MB | the same |
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -613,7 +613,7 @@ print("plain ResNet-18, 8 epochs, three seeds:", ", ".join(f"{1 - a:.2%}" for a 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# On CIFAR-10 the larger kernel gets less than half in the early units, 0.45<!-- record: sk-trials.trials.m2.attention.SK_2_1.1 --> at SK_2_1 and 0.42<!-- record: sk-trials.trials.m2.attention.SK_2_2.1 --> at SK_2_2, and about half in the last, 0.51<!-- record: sk-trials.trials.m2.attention.SK_5_2.1 --> at SK_5_2, although much of what it reads there is padding (the cell after the figure). On Tiny-ImageNet the first unit is the one that stands out, with 0.44<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.0 -->. None of these means is far from one half. What is larger is the movement: over images a channel's attention on CIFAR-10 moves by 0.159<!-- record: sk-trials.trials.m2.movement.SK_2_1.1 --> at SK_2_1 and by 0.197<!-- record: sk-trials.trials.m2.movement.SK_5_2.1 --> at SK_5_2. So images do choose, and which image chooses what depends on the channel.
+# On CIFAR-10 the larger kernel gets less than half in the early units, 0.45<!-- record: sk-trials.trials.m2.attention.SK_2_1.1 --> at SK_2_1 and 0.42<!-- record: sk-trials.trials.m2.attention.SK_2_2.1 --> at SK_2_2, and about half in the last, 0.51<!-- record: sk-trials.trials.m2.attention.SK_5_2.1 --> at SK_5_2, although much of what it reads there is padding (the cell after the figure). On Tiny-ImageNet the first unit is the one that stands out, with 0.44<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.0 -->. None of these means is far from one half. What is larger is the movement: over images a channel's attention on CIFAR-10 moves by 0.16<!-- record: sk-trials.trials.m2.movement.SK_2_1.1 --> at SK_2_1 and by 0.20<!-- record: sk-trials.trials.m2.movement.SK_5_2.1 --> at SK_5_2. So images do choose, and which image chooses what depends on the channel.
 #
 # </details>
 
@@ -732,7 +732,7 @@ checks.closer(my_closer)
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# The two lines run together. Where attention changes with the factor, it changes alike for images that are only blurred: in SK_3_1 (see the table) the 5×5's share falls from 0.45<!-- record: sk-sizes.networks.CIFAR-10.enlarged.SK_3_1.0 --> to 0.37<!-- record: sk-sizes.networks.CIFAR-10.enlarged.SK_3_1.5 --> at 2.0×, and to 0.36<!-- record: sk-sizes.networks.CIFAR-10.blurred.SK_3_1.5 --> by blur alone. So on these images attention answers to sharpness. Without the control one would have read the panels as an answer to size, against the paper in the early units and with it in SK_4_2.
+# The two lines run nearly together. Where attention changes with the factor, it changes much alike for images that are only blurred: in SK_3_1 (see the table) the 5×5's share falls from 0.45<!-- record: sk-sizes.networks.CIFAR-10.enlarged.SK_3_1.0 --> to 0.37<!-- record: sk-sizes.networks.CIFAR-10.enlarged.SK_3_1.5 --> at 2.0×, and to 0.36<!-- record: sk-sizes.networks.CIFAR-10.blurred.SK_3_1.5 --> by blur alone. So on these images attention answers to sharpness first. Without the control one would have read the panels as an answer to size, against the paper in stage 2 and with it in SK_4_2. What is left for size is small; in stages 2 and 3 it is positive, which is the paper's direction, but one network cannot settle that.
 #
 # </details>
 
@@ -771,7 +771,7 @@ size_figure("CIFAR-10")
 #
 # <details><summary>What we found</summary>
 #
-# The same picture, with smaller changes. In SK_2_1 the 5×5's share falls from 0.44<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.0 --> to 0.41<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.5 --> when objects are twice as large, and to 0.40<!-- record: sk-sizes.networks.Tiny-ImageNet.blurred.SK_2_1.5 --> by blur alone. What is left for size is small, and of either sign.
+# Changes are smaller here, a few thousandths to a few hundredths, and in the later units the two lines part. What is left for size has either sign: down in SK_4_2, up in SK_5_2, where the paper sees none. The largest change is that of the first unit, SK_2_1: the 5×5's share falls from 0.44<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.0 --> to 0.41<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.5 --> when objects are twice as large, and to 0.40<!-- record: sk-sizes.networks.Tiny-ImageNet.blurred.SK_2_1.5 --> by blur alone.
 #
 # </details>
 
@@ -837,7 +837,7 @@ else:
 # - **We measured,** on a small network, few epochs and few seeds: the table under *Does it pay?*, and attention against size with a control for blur, which the paper does not report.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# - **Where they differ:** we do not see attention follow size. Most of what looks like it is blur: our images are small, so "larger" soon means "blurred", where the paper's have pixels to spare; our network is narrow and was trained for 6 epochs; and on maps of 4×4 most taps of the 5×5 read padding.
+# - **Where they differ:** we do not see attention follow size as the paper does. Most of what looks like it is blur, and what is left is small and has either sign: our images are small, so "larger" soon means "blurred", where the paper's have pixels to spare; our network is narrow and was trained for 6 epochs; and on maps of 4×4 most taps of the 5×5 read padding.
 # - **A mean of one half says little:** look at movement over images, and at how much of the output a branch makes up.
 # - **Next:** [words and symbols](C_words_and_symbols.ipynb) has both papers' letters side by side.
 # - **To read:** sections 3.1 (the unit), 4.3 (ablations) and 4.4 (attention and object size) of the SK paper; Szegedy and others, *Going deeper with convolutions*, [arXiv 1409.4842](https://arxiv.org/abs/1409.4842), for kernels side by side; Zhang and others, *ResNeSt*, [arXiv 2004.08955](https://arxiv.org/abs/2004.08955), for what came after.
