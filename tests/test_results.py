@@ -155,6 +155,22 @@ def trials() -> list[dict]:
     return [results.load_record(name) for name in results.list_records() if name.startswith("trials/")]
 
 
+def test_the_summary_of_sk_trials_follows_from_their_records() -> None:
+    recorded = results.load_record("sk-trials")
+    runs = [results.load_record(name) for name in results.list_records() if name.startswith("sk-trials/")]
+    again = results.summarise_trials("sk-trials", "m2", runs)["trials"]
+    assert recorded["trials"].keys() == again.keys()
+    for trial, row in recorded["trials"].items():
+        for key in ("what", "seeds", "accuracy", "accuracy_sd", "difference_points", "standard_error_points"):
+            assert row[key] == again[trial][key]
+        own = [run for run in runs if run["trial"] == trial]
+        assert {run["parameters"] for run in own} == {row["parameters"]}
+        for block, attention in row["attention"].items():
+            mean = [statistics.mean(of) for of in zip(*(run[block]["attention"] for run in own), strict=True)]
+            assert attention == pytest.approx(mean)
+            assert sum(attention) == pytest.approx(1, abs=1e-3)
+
+
 def test_the_summary_of_trials_follows_from_their_records() -> None:
     recorded = results.load_record("gate-trials")
     again = results.summarise_trials("gate-trials", "base", trials())

@@ -154,8 +154,9 @@ def test_the_multiple_reaches_the_optimiser():
     before = {key: value.clone() for key, value in model.named_parameters()}
     images, labels = torch.randint(0, 256, (16, 3, 8, 8), dtype=torch.uint8), torch.arange(16) % 2
     fit(model, images, labels, Recipe(epochs=1, batch_size=8, se_rate=0.0), **on_cpu)
-    for key, value in model.named_parameters():
-        assert torch.equal(value, before[key]) == key.startswith("3."), key
+    still = {key for key, value in model.named_parameters() if torch.equal(value, before[key])}
+    still.discard("0.bias")  # BN takes it out again: its gradient is rounding, and may be zero
+    assert still == {key for key in before if key.startswith("3.")}
 
 
 def test_a_plain_network_has_no_group_of_se_layers():

@@ -175,7 +175,7 @@ function render({ model, el }) {
 
     block.show(name);
     order.show(way);
-    chosen.show(colourOf, () => !slots.includes(null));
+    chosen.show(colourOf, (name) => !slots.includes(null) && !(name in colourOf));
     spread.show(model.get("spread"));
     const each = drawn.map(({ name, values }) => `${name} from ${gate(Math.min(...values))} to ${gate(Math.max(...values))}`);
     lines.show(drawn, `Mean gate in ${which}, ${way}. ${each.join("; ")}.`, places);

@@ -75,7 +75,10 @@ function render({ model, el }) {
   const network = menu("network", names, names, set("network"));
   const beside = menu("beside it", [NONE, ...names], ["none", ...names], set("beside"));
   const reduction = slider("reduction ratio r", reductions, (r) => `r = ${r}`, set("reduction"));
-  const stages = checkboxes("stages with SE", STAGES, (chosen) => set("stages")(chosen.map(Number)));
+  let there = new Set(); // stages of the networks that are shown; a choice of others is kept for networks that have them
+  const stages = checkboxes("stages with SE", STAGES, (ticked) =>
+    set("stages")(STAGES.filter((stage) => (there.has(stage) ? ticked : chosenNow()).includes(stage)).map(Number)));
+  const chosenNow = () => model.get("stages").map(String);
   const shares = shareBars();
   const caption = element("p", { class: "caption wide-caption" }, "Weights that SE adds, on one scale for both networks; a colour a stage");
   const status = element("p", { role: "status" });
@@ -86,17 +89,18 @@ function render({ model, el }) {
 
   const draw = () => {
     const r = model.get("reduction");
-    const chosen = model.get("stages").map(String);
+    const chosen = chosenNow();
     const shown = [...new Set([model.get("network"), model.get("beside")])].filter((name) => name !== NONE);
     const costs = shown.map((name) => cost(prices[name], r, chosen));
-    const there = new Set(costs.flatMap((one) => one.rows.map((row) => row.stage)));
+    there = new Set(costs.flatMap((one) => one.rows.map((row) => row.stage)));
     const said = shown.map((name, i) => sentence(name, prices[name], costs[i], r)).join(" ");
     const scale = Math.max(1, ...costs.map((one) => one.parameters));
 
     network.show(model.get("network"));
     beside.show(model.get("beside"));
     reduction.show(r);
-    stages.show(Object.fromEntries(chosen.map((stage) => [stage, colours[Number(stage) - 1]])), (stage) => !there.has(stage));
+    const ticked = chosen.filter((stage) => there.has(stage));
+    stages.show(Object.fromEntries(ticked.map((stage) => [stage, colours[Number(stage) - 1]])), (stage) => !there.has(stage));
     shares.show(shown.map((name, i) => ({
       name,
       lines: [costs[i].rows.map((row) => ({ length: row.parameters / scale, colour: colours[Number(row.stage) - 1] }))],
