@@ -121,17 +121,11 @@ def run(name: str, seed: int) -> None:
 
 def ship() -> None:
     """Copy the records of finished trials into the package, with their summary, the pairs, and PUBLISHED weights."""
-    records = [record | {"what": TRIALS[record["trial"]].what} for record in trials.finished(OUT)]
-    about = {"data": records[0]["data"], **results.circumstances(results.now())}
-    for record in records:
-        results.write_record(record, results.RECORDS / f"{record['name']}.json")
+    records, about = trials.ship_runs(OUT, PUBLISHED, {name: trial.what for name, trial in TRIALS.items()})
     summary = results.summarise_trials("gate-trials", "base", records)
     results.write_record(summary | about, results.RECORDS / "gate-trials.json")
     for name, (plain, with_se) in PAIRS.items():
         trials.ship_pairs(name, records, plain, with_se, about)
-    for name, trial in PUBLISHED.items():
-        if (OUT / trial / "record.json").exists():
-            trials.publish(name, OUT / trial)
     for name, trial in SHOWN.items():
         if (found := OUT / trial / "excitations.safetensors").exists():
             shutil.copyfile(found, results.EXCITATIONS / f"{name}.safetensors")

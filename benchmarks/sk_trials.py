@@ -31,7 +31,7 @@ OUT = Path("runs/sk-trials")
 WIDTH = 0.25
 RECIPE = se.Recipe(epochs=6)
 
-PUBLISHED = "sk_resnet18-quarter"
+PUBLISHED = {"sk_resnet18-quarter": "m2-seed0"}
 
 TRIALS: dict[str, tuple[str, dict[str, Any]]] = {
     "k3": ("3×3 alone", {"branches": 1, "dilations": [1]}),
@@ -87,11 +87,8 @@ def run(name: str, seed: int) -> None:
 
 
 def ship() -> None:
-    """Copy records and their summary into the package, and the network of m2 with seed 0."""
-    records = trials.finished(OUT)
-    about = {"data": records[0]["data"], **results.circumstances(results.now())}
-    for record in records:
-        results.write_record(record, results.RECORDS / f"{record['name']}.json")
+    """Copy records and their summary into the package, and PUBLISHED weights."""
+    records, about = trials.ship_runs(OUT, PUBLISHED)
     summary = results.summarise_trials("sk-trials", "m2", records)
     for trial, row in summary["trials"].items():
         runs = [record for record in records if record["trial"] == trial]
@@ -102,7 +99,6 @@ def ship() -> None:
                 b: [statistics.mean(of) for of in zip(*(run[b][measure] for run in runs), strict=True)] for b in blocks
             }
     results.write_record(summary | about, results.RECORDS / "sk-trials.json")
-    trials.publish(PUBLISHED, OUT / "m2-seed0")
 
 
 if __name__ == "__main__":

@@ -63,14 +63,8 @@ def run(name: str, seed: int) -> None:
 
 def ship() -> None:
     """Copy records, their comparison, and PUBLISHED weights into the package."""
-    records = trials.finished(OUT)
-    for record in records:
-        results.write_record(record, results.RECORDS / f"{record['name']}.json")
-    about = {"data": records[0]["data"], **results.circumstances(results.now())}
+    records, about = trials.ship_runs(OUT, PUBLISHED)
     trials.ship_pairs("tiny-imagenet-pairs", records, "plain", "se", about)
-    for name, trial in PUBLISHED.items():
-        if (OUT / trial / "record.json").exists():
-            trials.publish(name, OUT / trial)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,28 @@ def ship_pairs(name: str, records: Sequence[dict[str, Any]], plain: str, with_se
         results.write_record(about | pairs, results.RECORDS / f"{name}.json")
 
 
+def ship_runs(
+    out: Path, published: Mapping[str, str], what: Mapping[str, str] | None = None
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Copy the records of finished trials in `out` into the package, and the networks that are to be shipped.
+
+    Args:
+        out: folder of the trials.
+        published: name of shipped weights to the trial's folder in `out`; one that is not finished is left out.
+        what: trial to what it is, in words, where the runs' own records do not say so.
+
+    Returns:
+        The records, and what their summaries say of themselves: data and circumstances.
+    """
+    records = [record | ({"what": what[record["trial"]]} if what else {}) for record in finished(out)]
+    for record in records:
+        results.write_record(record, results.RECORDS / f"{record['name']}.json")
+    for name, trial in published.items():
+        if measured(out / trial):
+            publish(name, out / trial)
+    return records, {"data": records[0]["data"], **results.circumstances(results.now())}
+
+
 def publish(name: str, folder: Path) -> None:
     """Make a trial's network the shipped weights `name`: weights, record, model card, statistics of its gates."""
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))

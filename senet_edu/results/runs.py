@@ -45,8 +45,17 @@ def train_recorded(
         config, data: see `make_record`.
     """
     folder = Path(folder)
-    how: dict[str, Any] = {"seed": seed, "precision": precision, "cpu": cpu, "compiled": compiled}
-    run = fit(model, *train, recipe, folder=folder, started_from=started_from, **how)
+    run = fit(
+        model,
+        *train,
+        recipe,
+        seed=seed,
+        folder=folder,
+        precision=precision,
+        cpu=cpu,
+        compiled=compiled,
+        started_from=started_from,
+    )
     name = folder.resolve().name
     checksum = ""
     if processes.is_main():
