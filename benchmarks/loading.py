@@ -1,4 +1,4 @@
-"""How long a reader waits before the first image: importing, decoding CIFAR-10, and loading it from the cache.
+"""How long a reader waits: for the package (after PyTorch), for the full-width network, for CIFAR-10.
 
     python benchmarks/loading.py              # a minute; writes runs/bench/loading.json
 
@@ -43,12 +43,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as cache:
             place = {"SENET_EDU_CIFAR10": data, "SENET_EDU_CACHE": cache}
             for what, code in {
-                "import torch": TIMED.format("import torch"),
-                "import senet_edu after torch": "import torch; " + TIMED.format("import senet_edu"),
-                "create_model, pretrained": "import senet_edu as se; " + TIMED.format(PRETRAINED),
-                "decode all images, check and cache them": LOAD.format(split="train"),
-                "load 50,000 training images from the cache": LOAD.format(split="train"),
-                "load 10,000 test images from the cache": LOAD.format(split="test"),
+                "import_torch": TIMED.format("import torch"),
+                "import_senet_edu": "import torch; " + TIMED.format("import senet_edu"),
+                "create_model_pretrained": "import senet_edu as se; " + TIMED.format(PRETRAINED),
+                "decode_and_cache_all": LOAD.format(split="train"),
+                "load_train_from_cache": LOAD.format(split="train"),
+                "load_test_from_cache": LOAD.format(split="test"),
             }.items():
                 times.setdefault(what, []).append(measure(code, **place))
     record: dict[str, Any] = {"name": "loading", "data": cifar10_source().description, "repeats": options.repeats}

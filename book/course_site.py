@@ -85,7 +85,8 @@ def chapter_times() -> str:
 def circumstances(run: dict[str, Any]) -> str:
     machine = run["machine"]
     about = f"{machine['processor']}, {machine['cores']} cores, accelerator: {machine['accelerator']}"
-    return f"Measured on {run['finished'][:10]} at {run['speed']} speed ({about}; PyTorch {machine['torch']})."
+    speed = f" at {run['speed']} speed" if "speed" in run else ""
+    return f"Measured on {run['finished'][:10]}{speed} ({about}; PyTorch {machine['torch']})."
 
 
 def training_times() -> str:
@@ -97,13 +98,40 @@ def training_times() -> str:
             machine = run["machine"]
             device = f"{machine['processor']}, {machine['cores']} cores" if run["device"] == "cpu" else run["device"]
             what = f"{run['model']['name']}, width {run['model'].get('width', 1):g}"
-            rows.append(
-                f"| `{run['name']}` | {what} | {run['recipe']['epochs']} | {clock(run['seconds'])} | {device} |"
-            )
+            epochs = f"{run['recipe']['epochs']}{' more' if run.get('started_from') else ''}"
+            rows.append(f"| `{run['name']}` | {what} | {epochs} | {clock(run['seconds'])} | {device} |")
     return "\n".join(rows)
 
 
-FILLED = {"<!-- chapter times -->": chapter_times, "<!-- training times -->": training_times}
+def speeds() -> str:
+    """A Markdown table of the training loops, and one of what else a reader waits for."""
+    run, loading, recording = (record(name) for name in ("training-speed", "loading", "recording"))
+    rows = ["| loop | images a second | lowest to highest | peak memory, MB | ours is |", "|---|---|---|---|---|"]
+    for name in (key for key, value in run.items() if isinstance(value, dict) and "images_per_second" in value):
+        loop = run[name]
+        times = run["ours"]["images_per_second"] / loop["images_per_second"]
+        rows.append(
+            f"| {name} | {loop['images_per_second']:.0f} | {loop['lowest']:.0f} to {loop['highest']:.0f} "
+            f"| {loop['peak_memory_mb']:.0f} | {times:.2f} times as fast |"
+        )
+    waits = [
+        ("`import senet_edu`, after `import torch`", f"{loading['import_senet_edu']['median']:.2f} s"),
+        ('`create_model("se_resnet18", pretrained=True)`', f"{loading['create_model_pretrained']['median']:.2f} s"),
+        ("CIFAR-10, the first time: decoded, checked, cached", f"{loading['decode_and_cache_all']['median']:.1f} s"),
+        ("its training images from the cache", f"{loading['load_train_from_cache']['median']:.2f} s"),
+    ]
+    for name in ("se_resnet18", "se_resnet18-quarter"):
+        waits.append((f"`record_excitations` over evaluating, `{name}`", f"{recording[name]['overhead']:+.1%}"))
+    rows += ["", circumstances(run), "", "| | takes |", "|---|---|"]
+    rows += [f"| {what} | {time} |" for what, time in waits]
+    return "\n".join(rows)
+
+
+FILLED = {
+    "<!-- chapter times -->": chapter_times,
+    "<!-- training times -->": training_times,
+    "<!-- speeds -->": speeds,
+}
 
 
 def fill(app: Sphinx, docname: str, source: list[str]) -> None:

@@ -555,51 +555,6 @@ for name in blocks:
         assert gap > 1.5 * in_cifar
 
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
-# ## Goldfish and cliff
-#
-# The paper's own figure shows ImageNet classes: goldfish, pug, plane and cliff. Goldfish and cliff are among twenty classes of [Tiny-ImageNet](http://cs231n.stanford.edu/tiny-imagenet-200.zip), photographs of 64×64 pixels, 500 a class, on which we trained a second SE-ResNet-18.
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# It has a quarter of the channels (16 to 128) and at least 4 hidden units in a block, and saw the 10,000 images fifteen times. Its gates were recorded over the 1,000 images kept for testing: 50 of a class, as many as in the paper. A chihuahua stands in for the pug, a sports car for the plane.
-
-# %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
-TINY = "se_resnet18-quarter-tiny-imagenet"
-tiny_record, tiny = se.results.load_record(TINY), se.results.load_excitations(TINY)
-print(f"{tiny_record['accuracy']:.1%} of {tiny_record['test_images']:,} test images, single view")
-print("specificity: " + ", ".join(f"{row['block']} {row['specificity']:.2f}" for row in tiny.summary()))
-print(f"(chance alone: {19 / 999:.2f})")
-
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
-# > **Before you run the next cell:** goldfish and cliff differ more than a cat and a dog do. Will their gates part earlier than those of CIFAR-10's classes?
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# <details><summary>What we found</summary>
-#
-# TODO-VERDICT tiny: specificity 0.3<!-- record: se_resnet18-quarter-tiny-imagenet.SE_2_1.specificity --> at SE_2_1 and 0.6<!-- record: se_resnet18-quarter-tiny-imagenet.SE_5_2.specificity --> at SE_5_2.
-#
-# </details>
-
-# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
-PAPERS_FOUR = ("goldfish", "chihuahua", "sports_car", "cliff")
-figures.show(
-    figures.class_gates(tiny, first_and_last, PAPERS_FOUR, width=6.5),
-    alt="Mean gate of goldfish, chihuahua, sports car and cliff over all 16 channels of SE_2_1 and over fifty of SE_5_2. "
-    "From the lowest to the highest of twenty class means, on average over a block's channels: "
-    + ", ".join(f"{n} {(tiny[n].mean.max(0).values - tiny[n].mean.min(0).values).mean():.2f}" for n in first_and_last)
-    + ".",
-)
-
-# %% [markdown]
-# All eight blocks:
-
-# %% tags=["nbval-ignore-output"]
-figures.show(
-    figures.class_gates(tiny, blocks, PAPERS_FOUR),
-    alt="Mean gate of goldfish, chihuahua, sports car and cliff over up to fifty channels, a panel for each of the eight "
-    "blocks. Class specificity: " + ", ".join(f"{row['block']} {row['specificity']:.2f}" for row in tiny.summary()),
-)
-
-# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Does it matter that they move?
 #
 # A gate that moves may still do nothing for the answer. A first test: freeze every gate at its mean over all images. The network keeps its average gates and loses all that they say about *this* image.

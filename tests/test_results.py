@@ -86,6 +86,21 @@ def test_the_name_alone_gives_the_full_width_network() -> None:
     )
 
 
+def test_recorded_speeds_are_those_the_course_promises() -> None:
+    """On two CPU cores: faster than the note's loop and than the best ordinary one, and no long waits."""
+    speeds, waits, recording = (results.load_record(n) for n in ("training-speed", "loading", "recording"))
+    rate = {
+        row: value["images_per_second"]
+        for row, value in speeds.items()
+        if isinstance(value, dict) and "lowest" in value
+    }
+    assert rate["ours"] >= 2.5 * rate["notebook"]
+    assert rate["ours"] >= max(rate[row] for row in rate if row != "ours, plain")
+    assert waits["import_senet_edu"]["median"] <= 0.3
+    assert waits["create_model_pretrained"]["median"] < 1
+    assert recording["se_resnet18"]["overhead"] <= 0.05
+
+
 def test_recorded_excitations_agree_with_their_record() -> None:
     for name in (name for name in results.list_weights() if name.startswith("se_")):
         records = [results.load_record(n) for n in (name, f"{name}-gates") if n in results.list_records()]

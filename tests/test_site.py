@@ -149,6 +149,9 @@ def test_table_of_run_times_is_the_record(site: Path) -> None:
         assert f"{title} {f'{minutes} min ' if minutes else ''}{seconds} s " in text, notebook.stem
     for name in ("se_resnet18", "se_resnet18-quarter", "resnet18-quarter"):
         assert f" {round(results.load_record(name)['seconds']) // 60} min " in text.partition(f" {name} ")[2][:80]
+    speeds = results.load_record("training-speed")
+    for loop in ("ours", "ours, plain", "notebook", "timm, compiled"):
+        assert f" {loop} {speeds[loop]['images_per_second']:.0f} " in text
     assert not re.search(r"\d\s*(s|min|seconds|minutes|hours)\b", read(ROOT / "book" / "run_times.md"))
 
 

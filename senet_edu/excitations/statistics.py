@@ -115,12 +115,13 @@ def statistics_of(gates: Tensor, labels: Tensor, classes: int, span: tuple[float
     member = nn.functional.one_hot(labels, classes).to(gates.dtype)  # [N, K]
     count = member.sum(0)  # [K]
     mean = member.T @ gates / count[:, None]  # [K, C], 0/0 = NaN for an absent class
-    squares = member.T @ (gates - mean[labels]).square()  # [K, C]
+    squares = member.T @ (gates - mean[labels]).square_()  # [K, C]
 
+    # In place and in 32 bits: this runs beside a network, and must cost little beside it
     low, high = span
-    bins = ((gates - low) / (high - low) * BINS).long().clamp(0, BINS - 1)  # [N, C]
-    cell = (labels[:, None] * channels + torch.arange(channels, device=gates.device)) * BINS + bins  # [N, C]
-    histogram = torch.bincount(cell.flatten(), minlength=classes * channels * BINS)
+    bins = (gates - low).mul_(BINS / (high - low)).int().clamp_(0, BINS - 1)  # [N, C]
+    first = (labels[:, None] * channels + torch.arange(channels, device=gates.device)) * BINS  # [N, C]: of the K·C·BINS
+    histogram = torch.bincount(bins.add_(first.int()).flatten(), minlength=classes * channels * BINS)
     return GateStatistics(
         count.long(),
         mean,

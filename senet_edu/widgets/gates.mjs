@@ -175,7 +175,7 @@ function render({ model, el }) {
 
     block.show(name);
     order.show(way);
-    chosen.show(colourOf, (name) => !slots.includes(null) && !(name in colourOf));
+    chosen.show(colourOf, { full: !slots.includes(null) });
     spread.show(model.get("spread"));
     const each = drawn.map(({ name, values }) => `${name} from ${gate(Math.min(...values))} to ${gate(Math.max(...values))}`);
     lines.show(drawn, `Mean gate in ${which}, ${way}. ${each.join("; ")}.`, places);

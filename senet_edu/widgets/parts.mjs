@@ -105,11 +105,11 @@ export function checkboxes(label, values, onChange, ...more) {
   const options = boxes.map((box, i) => element("label", {}, box, swatches[i], values[i]));
   return {
     root: element("fieldset", {}, element("legend", {}, label), ...options, ...more),
-    /** `colours`: value to colour, of those that are on; `closed(value)`: it cannot be switched now. */
-    show(colours, closed) {
+    /** `colours`: value to colour, of those that are on; `full`: no other can be switched on; `absent`: not there now. */
+    show(colours, { full = false, absent = [] }) {
       boxes.forEach((box, i) => {
         box.checked = box.value in colours;
-        box.disabled = closed(box.value);
+        box.disabled = (full && !box.checked) || absent.includes(box.value);
         swatches[i].style.background = colours[box.value] ?? "";
       });
     },

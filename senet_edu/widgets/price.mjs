@@ -100,7 +100,8 @@ function render({ model, el }) {
     beside.show(model.get("beside"));
     reduction.show(r);
     const ticked = chosen.filter((stage) => there.has(stage));
-    stages.show(Object.fromEntries(ticked.map((stage) => [stage, colours[Number(stage) - 1]])), (stage) => !there.has(stage));
+    const colourOf = Object.fromEntries(ticked.map((stage) => [stage, colours[Number(stage) - 1]]));
+    stages.show(colourOf, { absent: STAGES.filter((stage) => !there.has(stage)) });
     shares.show(shown.map((name, i) => ({
       name,
       lines: [costs[i].rows.map((row) => ({ length: row.parameters / scale, colour: colours[Number(row.stage) - 1] }))],

@@ -93,7 +93,7 @@ function render({ model, el }) {
 
     reduction.show(r);
     block.show(name);
-    chosen.show(colourOf, (name) => !slots.includes(null) && !(name in colourOf));
+    chosen.show(colourOf, { full: !slots.includes(null) });
     lines.show(drawn, describe(drawn, name, r));
     sizes.show(width, row.hidden[name]);
     status.textContent = sentence(row, name, width);
