@@ -463,7 +463,7 @@ print("continued, and every weight is the same")
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 4}
 # ## On all 50,000 images
 #
-# The recorded runs: SE-ResNet-18 and ResNet-18 with a quarter of the channels (16 to 128), eight epochs on all training images, three seeds each.
+# The recorded runs: SE-ResNet-18 and ResNet-18 with a quarter of the channels (16 to 128), eight epochs on all training images, each with several seeds.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Hidden width is at least 4 (`min_hidden=4`), or the first blocks would have one hidden unit.
@@ -474,7 +474,7 @@ print("continued, and every weight is the same")
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# The plain network reached 84.1 %<!-- record: quarter-pairs.baseline_mean -->, SE 84.3 %<!-- record: quarter-pairs.changed_mean --> (means of three seeds). The difference, SE minus plain, is 0.20<!-- record: quarter-pairs.difference_points --> points with a standard error of 0.09<!-- record: quarter-pairs.standard_error_points -->. (The *standard error* says how far a mean of $n$ runs typically strays; exercise 5.3 computes it.)
+# The plain network reached 84.1 %<!-- record: quarter-pairs.baseline_mean -->, SE 84.3 %<!-- record: quarter-pairs.changed_mean --> (means over the seeds in the table). The difference, SE minus plain, is 0.20<!-- record: quarter-pairs.difference_points --> points with a standard error of 0.09<!-- record: quarter-pairs.standard_error_points -->. (The *standard error* says how far a mean of $n$ runs typically strays; exercise 5.3 computes it.)
 #
 # Before you believe it: we had trained three other pairs, with weight decay on gains and biases too and all else the same. They gave -0.19<!-- record: quarter-pairs-norms-decayed.difference_points --> points with a standard error of 0.09<!-- record: quarter-pairs-norms-decayed.standard_error_points -->: as large, and the other way round.
 #
@@ -556,14 +556,14 @@ checks.paired_difference(my_paired_difference)
 # How to read the answer: with few seeds the standard deviation itself is uncertain, so a difference must exceed several standard errors before luck is unlikely (at most one case in twenty): 4.3 of them with three seeds, 2.8 with five, about two with many (*Student's t*).
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Turned round, the spread of our pairs tells how many seeds would show a difference of a given size. A true difference of just the threshold is measured below it half of the time; to be found in four cases of five it must exceed the threshold by about one standard error more (the second number in the table). Take it as a rough guide: the spread comes from three pairs only.
+# Turned round, the spread of our pairs tells how many seeds would show a difference of a given size. A true difference of just the threshold is measured below it half of the time; to be found in four cases of five it must exceed the threshold by about one standard error more (the second number in the table). Take it as a rough guide: the spread comes from few pairs.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 spread = pairs["standard_error_points"] * len(pairs["seeds"]) ** 0.5  # sd of the differences, in points
 # Student's t, by seeds: the standard errors that luck exceeds in one case of twenty, and one of five beyond it
 student = {3: (4.30, 1.06), 4: (3.18, 0.98), 5: (2.78, 0.94), 6: (2.57, 0.92), 8: (2.36, 0.90), 10: (2.26, 0.88)}
 print(
-    f"SE minus plain: {pairs['difference_points'] / pairs['standard_error_points']:+.1f} standard errors, with 3 seeds"
+    f"SE minus plain: {pairs['difference_points'] / pairs['standard_error_points']:+.1f} standard errors"
 )
 for points in (1.0, 0.5, 0.2):
     seeds = next((n for n, (t, u) in student.items() if (t + u) * spread / n**0.5 < points), "more than 10")
