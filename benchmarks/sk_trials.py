@@ -102,4 +102,4 @@ def ship() -> None:
 
 
 if __name__ == "__main__":
-    trials.main(sys.argv[1:], run, ship)
+    trials.main(sys.argv[1:], TRIALS, run, ship)

@@ -68,4 +68,4 @@ def ship() -> None:
 
 
 if __name__ == "__main__":
-    trials.main(sys.argv[1:], run, ship)
+    trials.main(sys.argv[1:], NETWORKS, run, ship)

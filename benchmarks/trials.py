@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,8 @@ def ship_runs(
         The records, and what their summaries say of themselves: data and circumstances.
     """
     records = [record | ({"what": what[record["trial"]]} if what else {}) for record in finished(out)]
+    if not records:
+        raise SystemExit(f"no finished trial in {out}: run some first")
     for record in records:
         results.write_record(record, results.RECORDS / f"{record['name']}.json")
     for name, trial in published.items():
@@ -108,10 +110,14 @@ def publish(name: str, folder: Path) -> None:
         shutil.copyfile(found, results.EXCITATIONS / f"{name}.safetensors")
 
 
-def main(arguments: Sequence[str], run: Callable[[str, int], None], ship: Callable[[], None] | None = None) -> None:
+def main(
+    arguments: Sequence[str], known: Collection[str], run: Callable[[str, int], None], ship: Callable[[], None]
+) -> None:
     """NAME:SEED … runs those trials one after the other, "ship" takes what is done into the package."""
-    if list(arguments) == ["ship"] and ship is not None:
+    if list(arguments) == ["ship"]:
         return ship()
-    for argument in arguments:
-        name, _, seed = argument.partition(":")
+    wanted = [argument.partition(":") for argument in arguments]
+    if unknown := {name for name, _, _ in wanted} - set(known):
+        raise SystemExit(f"no trial {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    for name, _, seed in wanted:
         run(name, int(seed or 0))

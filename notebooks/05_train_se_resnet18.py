@@ -562,9 +562,7 @@ checks.paired_difference(my_paired_difference)
 spread = pairs["standard_error_points"] * len(pairs["seeds"]) ** 0.5  # sd of the differences, in points
 # Student's t, by seeds: the standard errors that luck exceeds in one case of twenty, and one of five beyond it
 student = {3: (4.30, 1.06), 4: (3.18, 0.98), 5: (2.78, 0.94), 6: (2.57, 0.92), 8: (2.36, 0.90), 10: (2.26, 0.88)}
-print(
-    f"SE minus plain: {pairs['difference_points'] / pairs['standard_error_points']:+.1f} standard errors"
-)
+print(f"SE minus plain: {pairs['difference_points'] / pairs['standard_error_points']:+.1f} standard errors")
 for points in (1.0, 0.5, 0.2):
     seeds = next((n for n, (t, u) in student.items() if (t + u) * spread / n**0.5 < points), "more than 10")
     print(f"a difference of {points} points would show, four times in five, with {seeds} seeds")

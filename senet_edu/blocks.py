@@ -6,7 +6,8 @@ are the paper's. This module knows nothing but torch.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Iterable
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -146,3 +147,17 @@ class SEBlock(nn.Module):
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}, reduction={self.reduction}, squeeze={self.squeeze}"
+
+
+Named = TypeVar("Named", bound=nn.Module)
+
+
+def by_name(blocks: Iterable[Named]) -> dict[str, Named]:
+    """Those of the blocks that have a name, by it; a ValueError if two have the same."""
+    named: dict[str, Named] = {}
+    for block in blocks:
+        if (name := str(block.name)) in named:
+            raise ValueError(f"two blocks are called {name}: look at one network at a time, or give places other names")
+        if name:
+            named[name] = block
+    return named

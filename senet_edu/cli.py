@@ -43,6 +43,9 @@ def main() -> None:
     except (AssetError, CheckpointError, CourseError, DataError, TrainingError, ValueError, OSError) as error:
         typer.echo(f"senet-edu: {error}", err=True)
         raise SystemExit(1) from error
+    except ModuleNotFoundError as error:
+        typer.echo(f'senet-edu: {error} (extras of the package: pip install "senet-edu[course,timm]")', err=True)
+        raise SystemExit(1) from error
 
 
 @app.command()
@@ -190,7 +193,7 @@ def train(
     from senet_edu import results, training
     from senet_edu.data import DataError
     from senet_edu.data import hold_out as split_off
-    from senet_edu.models import Stem, create_model
+    from senet_edu.models import Stem, create_model, find
 
     images, labels, classes, source = load_split("train", data, folder_of_images, size)
     if hold_out:
@@ -219,7 +222,8 @@ def train(
     }
     recipe = dataclasses.replace(training.Recipe(), **{k: v for k, v in chosen.items() if v is not None})
     torch.manual_seed(seed)
-    stem: Stem = "imagenet" if folder_of_images is not None and size > 64 else "cifar"
+    fitting: Stem = "imagenet" if folder_of_images is not None and size > 64 else "cifar"
+    stem = fitting if fitting in find(model)[0].stems else None  # many networks have one stem only
     network = create_model(
         model, num_classes=len(classes), stem=stem, width=width, reduction=reduction, min_hidden=min_hidden
     )
@@ -269,13 +273,14 @@ def list_networks(
     form = "{:23} {:9} {:>13} {:>9} {:>8} {:>7}  {}".format
     typer.echo(form("network", "placement", "parameters", "GMAdds", "printed", "image", "source"))
     notes: dict[str, str] = {}
-    for row in count_models(placement, bias):  # type: ignore[arg-type]
+    missing: dict[str, str] = {}
+    for row in count_models(placement, bias, missing):  # type: ignore[arg-type]
         printed = "" if row.printed is None else f"{row.printed:.3g}" if row.printed < 1 else f"{row.printed:.2f}"
         counted = f"{row.multiply_adds / 1e9:.3f}"
         image = f"{row.size[1]}×{row.size[2]}"
         typer.echo(form(row.network, row.placement, f"{row.parameters:,}", counted, printed, image, row.source))
         notes |= {row.network.removeprefix("se_"): row.note} if row.note else {}
-    for name, note in notes.items():
+    for name, note in (notes | missing).items():
         typer.echo(f"{name}: {note}")
 
 

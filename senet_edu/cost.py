@@ -122,8 +122,8 @@ def batch_traffic(model: nn.Module, shape: tuple[int, ...]) -> dict[str, int]:
             if not is_view(function):
                 name = function.overloadpacket.__name__.removesuffix("_")  # relu_ is relu in place
                 kind = SE_KINDS.get(name, "excite") if inside else KINDS.get(name, "rest")
-                outputs = out if isinstance(out, tuple) else (out,)
-                moved[kind] += sum(t.nbytes for t in (*args, *outputs) if isinstance(t, Tensor))
+                lists = [value if isinstance(value, list | tuple) else [value] for value in (*args, out)]
+                moved[kind] += sum(t.nbytes for values in lists for t in values if isinstance(t, Tensor))
             return out
 
     meta, images = without_numbers(model, shape)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from senet_edu.blocks import hidden_width, squeeze
+from senet_edu.blocks import by_name, hidden_width, squeeze
 
 
 def split(x: Tensor, branches: Iterable[Callable[[Tensor], Tensor]]) -> list[Tensor]:
@@ -166,5 +166,9 @@ class SKConv(nn.Module):
 
 
 def sk_blocks(model: nn.Module) -> dict[str, SKConv]:
-    """The SK convolutions of a network by the paper's names, SK_2_1 to SK_5_3 in SKNet-50, in order of depth."""
-    return {m.name: m for m in model.modules() if isinstance(m, SKConv) and m.name}
+    """The SK convolutions of a network by the paper's names, SK_2_1 to SK_5_3 in SKNet-50, in order of depth.
+
+    Raises:
+        ValueError: two have one name.
+    """
+    return by_name(m for m in model.modules() if isinstance(m, SKConv))

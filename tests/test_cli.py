@@ -68,8 +68,12 @@ def test_a_finished_run_is_not_trained_again_and_other_settings_are_refused(imag
     first = json.loads((run / "record.json").read_text(encoding="utf-8"))
     invoke("train", run, "--data", images, *TINY)
     again = json.loads((run / "record.json").read_text(encoding="utf-8"))
-    assert again["history"] == first["history"]
-    assert again["weights_sha256"] == first["weights_sha256"]
+    assert again == first
+
+    # What is written about a run that ended stays, whatever this call would have done otherwise
+    (run / "record.json").write_text(json.dumps(first | {"compiled": True}), encoding="utf-8")
+    invoke("train", run, "--data", images, *TINY)
+    assert json.loads((run / "record.json").read_text(encoding="utf-8")) == first | {"compiled": True}
 
     refused = shell("train", run, "--data", images, *TINY, "--seed", "1")
     assert refused.returncode == 1
@@ -127,6 +131,16 @@ def test_models_counts_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     with pytest.raises(ValueError, match="placement is one of standard, pre"):
         invoke("models", "--placement", "before")
+
+    monkeypatch.setitem(sys.modules, "timm", None)  # as if it were not installed
+    *rows, missing = invoke("models").splitlines()[1:]
+    assert [row.split()[0] for row in rows] == ["resnet18", "se_resnet18", "resnet50", "se_resnet50"]
+    assert 'pip install "senet-edu[timm]"' in missing
+
+
+def test_networks_for_large_images_alone_can_be_trained_too(images: Path, tmp_path: Path) -> None:
+    invoke("train", tmp_path, "--data", images, *TINY, "--model", "bn_inception", "--cpu")
+    assert results.load_run(tmp_path).config["name"] == "bn_inception"
 
 
 def test_doctor_says_what_is_here(images: Path) -> None:

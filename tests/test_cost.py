@@ -191,3 +191,17 @@ def test_time_is_that_on_the_wall_unless_asked() -> None:
 
     assert cost.median_seconds({"nap": nap}, repeats=1)["nap"] >= 0.02
     assert cost.median_seconds({"nap": nap}, repeats=1, clock=time.process_time)["nap"] < 0.02
+
+
+def test_what_is_read_from_a_list_counts() -> None:
+    """A concatenation reads all its parts."""
+
+    class Twice(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))  # gives the type
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([x, x], dim=1)
+
+    assert sum(cost.memory_traffic(Twice(), (2, 4, 4)).values()) == 4 * (2 * 32 + 64)

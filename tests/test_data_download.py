@@ -38,6 +38,7 @@ class Host:
     status: int = 200
     kind: str = "application/x-gzip"
     stop_after: int | None = None  # close the connection after as many bytes
+    length: str = ""  # a Content-Length that is not the true one
     hang: bool = False  # never answer
     trickle: bool = False  # send a header that never ends, a byte at a time
     asked: list[str | None] = field(default_factory=list)  # the Range header of each request
@@ -87,7 +88,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(host.content) - 1}/{len(host.content)}")
-        self.send_header("Content-Length", str(len(host.content) - start))
+        self.send_header("Content-Length", host.length or str(len(host.content) - start))
         self.send_header("Content-Type", host.kind)
         self.end_headers()
         self.send(host, host.content[start:][: host.stop_after])
@@ -155,6 +156,7 @@ def test_a_damaged_earlier_file_is_replaced(server: Server, target: Path) -> Non
         ({"stop_after": 5000}, "ended after 5,000 of 1,000,000 bytes"),
         ({"stop_after": 0}, "ended after 0 of"),
         ({"rate": 55_000}, "kB/s"),
+        ({"length": "many"}, "Content-Length of 'many'"),
     ],
 )
 def test_a_bad_host_is_left_for_the_next(server: Server, target: Path, bad: dict, answer: str) -> None:

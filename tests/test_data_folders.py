@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 import senet_edu as se
 from senet_edu.blocks import SEBlock
 from senet_edu.data import DataError, DataNotFoundError, image_folder, load_tiny_imagenet, tiny_imagenet
+from senet_edu.data.decode import decode_image
 from senet_edu.data.tiny_imagenet import TINY_IMAGENET_CLASSES, WORDNET_IDS
 from senet_edu.training import CheckpointError, Recipe, TrainingError, session
 
@@ -96,6 +98,9 @@ def test_a_part_of_a_folder_is_not_read(folder: Path) -> None:
         path.rename(path.with_suffix(".png"))
     assert torch.equal(part.load(), loaded[3:7])
     assert torch.equal(chosen.load(), loaded[[19, 0]])
+    mask = torch.zeros(len(images), dtype=torch.bool)
+    mask[[2, 5]] = True
+    assert images[mask].files == (images.files[2], images.files[5])
 
 
 def test_other_sizes_and_kinds_of_image(tmp_path: Path) -> None:
@@ -111,6 +116,25 @@ def test_other_sizes_and_kinds_of_image(tmp_path: Path) -> None:
     assert (loaded[0] == 200).all()
     assert loaded[1].float().mean((1, 2)).sub(torch.tensor([255.0, 0, 0])).abs().max() < 20  # red
     assert torch.equal(loaded[2][:, 0, 0], torch.tensor([0, 0, 255], dtype=torch.uint8))
+
+
+def test_sixteen_bits_are_refused(folder: Path) -> None:
+    """Converted to 8 bits they would nearly all be white."""
+    deep = folder / "a" / "0.png"
+    Image.fromarray(np.full((8, 8), 30_000, np.uint16)).save(deep)
+    with pytest.raises(DataError, match="more than 8 bits a channel"):
+        image_folder(folder, 8, 0)[0].load()
+    with pytest.raises(DataError, match="more than 8 bits a channel"):
+        decode_image(folder, "a/0.png", deep.read_bytes(), 8)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names of any bytes are Linux's")
+def test_names_need_not_be_utf_8(folder: Path) -> None:
+    os.rename(os.fsencode(folder / "a" / "0.png"), os.fsencode(folder / "a") + b"/caf\xe9.png")
+    images, _ = image_folder(folder, 8, 0)
+    before = images.checksum()
+    os.rename(os.fsencode(folder / "a") + b"/caf\xe9.png", os.fsencode(folder / "a") + b"/caf\xe8.png")
+    assert image_folder(folder, 8, 0)[0].checksum() != before
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -121,6 +121,11 @@ FAULTS = {
     "a web page": (LABELS, lambda c: b"<html>sign in first</html>", "does not begin like an idx file"),
     "no images": (IMAGES, lambda c: struct.pack(">4I", 0x803, 0, 28, 28), "header tells of 0×28×28"),
     "a header of 4 billion": (IMAGES, lambda c: c[:4] + b"\xff" * 4 + c[8:], "header tells of 4,294,967,295×28×28"),
+    "a header whose product is 2⁶⁴": (
+        IMAGES,
+        lambda c: c[:4] + struct.pack(">3I", 4, 2**31, 2**31) + c[16:],
+        "header tells of 4×2,147,483,648×2,147,483,648",
+    ),
     "larger images": (
         IMAGES,
         lambda c: images_file(torch.zeros(3_000, 32, 32, dtype=torch.uint8)),

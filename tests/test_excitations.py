@@ -168,18 +168,68 @@ def test_controls_are_z_and_what_an_untrained_block_makes_of_it(network, images)
         assert not block._forward_pre_hooks
 
 
-def test_two_processes_merge_to_one(network, images) -> None:
+def test_two_parts_of_the_images_merge_to_all(network, images) -> None:
     x, y = images
     record = lambda i: se.record_excitations(  # noqa: E731
         network, x[i], y[i], classes=se.data.SHAPES_CLASSES, sample=[0], precision="no", cpu=True
     )
-    whole, merged = record(slice(None)), record(slice(25)).merge(record(slice(25, None)))
+    whole, one, other = record(slice(None)), record(slice(25)), record(slice(25, None))
     for name in whole:
-        torch.testing.assert_close(merged[name].mean, whole[name].mean, equal_nan=True, atol=1e-6, rtol=1e-5)
-        assert torch.equal(merged[name].count, whole[name].count)
-        assert len(merged[name].sample) == 2
-    with pytest.raises(ValueError, match="merged"):
-        whole.merge(Excitations(whole, ["other"] * 10))
+        merged = one[name].merge(other[name])
+        torch.testing.assert_close(merged.mean, whole[name].mean, equal_nan=True, atol=1e-6, rtol=1e-5)
+        assert torch.equal(merged.count, whole[name].count)
+        assert len(merged.sample) == 2
+
+
+def test_a_compiled_network_is_refused(network, images) -> None:
+    """Its code does not call hooks: it would have no gates, or keep its own in place of others."""
+    x, y = images[0][:4], images[1][:4]
+    wrapped = torch.compile(network, backend="eager")
+    in_place = copy.deepcopy(network)
+    in_place.compile(backend="eager")
+    for compiled in (wrapped, in_place):
+        with pytest.raises(ValueError, match="was compiled"):
+            se.record_excitations(compiled, x, y)
+        with pytest.raises(ValueError, match="was compiled"), se.override_gates(compiled, {"SE_2_1": 1.0}):
+            pass
+
+
+def test_gates_that_are_no_numbers_are_said(network, images) -> None:
+    """A network that diverged must not look like one whose gates are shut."""
+    x, y = images
+    diverged = copy.deepcopy(network)
+    torch.nn.init.constant_(se.models.se_blocks(diverged)["SE_4_1"].fc2.bias, float("nan"))
+    with pytest.raises(ValueError, match="SE_4_1 are not numbers"):
+        se.record_excitations(diverged, x, y, classes=se.data.SHAPES_CLASSES, batch_size=25, cpu=True)
+
+
+def test_controls_do_not_see_gates_put_in_place(network, images) -> None:
+    x, y = images
+    with se.override_gates(network, {"SE_5_1": 1.0}):
+        _, untrained = se.excitations.record_controls(network, x, y, precision="no", cpu=True)
+    assert untrained["SE_5_1"].total_mean.mean() < 0.9
+
+
+@pytest.mark.parametrize("gates", [torch.ones(3), lambda s: s[:1, :3]])
+def test_gates_of_another_shape_name_the_block(network, images, gates) -> None:
+    message = r"do not fit SE_2_1, whose own are \(2, 4\)"
+    with se.override_gates(network, {"SE_2_1": gates}), pytest.raises(ValueError, match=message):
+        network(se.training.normalise(images[0][:2]))
+
+
+def test_a_function_may_give_a_number(network, images) -> None:
+    network.eval()
+    x = se.training.normalise(images[0][:2])
+    with torch.no_grad(), se.override_gates(network, {"SE_2_1": lambda s: 1.0}):
+        by_function = network(x)
+    with torch.no_grad(), se.override_gates(network, {"SE_2_1": 1.0}):
+        assert torch.equal(by_function, network(x))
+
+
+def test_two_networks_in_one_are_refused(network) -> None:
+    both = torch.nn.ModuleList([network, copy.deepcopy(network)])
+    with pytest.raises(ValueError, match="two blocks are called SE_2_1"):
+        se.models.se_blocks(both)
 
 
 def test_saving_keeps_everything(network, images, tmp_path) -> None:

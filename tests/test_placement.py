@@ -511,3 +511,20 @@ def test_twice_is_an_error(make: Callable[[], nn.Module]) -> None:
     for again in ({}, {"stages": (1,)}, {"after": {"classifier": 7}}):
         with pytest.raises(ValueError, match="has SE blocks already"):
             add_se(net, **again)
+
+
+def test_two_places_with_one_name_are_refused() -> None:
+    net = nn.ModuleDict({"a": nn.Sequential(nn.Conv2d(3, 8, 1)), "a_0": nn.Conv2d(3, 8, 1)})
+    with pytest.raises(ValueError, match="two blocks are called SE_a_0"):
+        add_se(net, after={"a.0": 8, "a_0": 8})
+    assert not se_blocks(net)
+
+
+def test_before_an_empty_sequential() -> None:
+    """As a residual unit without projection has for its skip: the block stands there, once."""
+    net = nn.Sequential(nn.Conv2d(3, 16, 1), nn.Sequential())
+    plain = copy.deepcopy(net)
+    add_se(net, before={"1": 16})
+    x = torch.randn(2, 3, 4, 4)
+    (block,) = se_blocks(net).values()
+    torch.testing.assert_close(net(x), block(plain(x)))

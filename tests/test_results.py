@@ -324,6 +324,16 @@ def test_commit_is_not_that_of_the_repository_around_an_installed_package(
     assert results.commit().startswith("senet-edu ")
 
 
+def test_a_damaged_record_or_file_of_gates_is_named(tmp_path: Path, assets: Path) -> None:
+    (tmp_path / "record.json").write_text('{"name": "run", "mod', encoding="utf-8")
+    with pytest.raises(results.AssetError, match=r"record\.json is damaged"):
+        results.load_run(tmp_path)
+    (results.records.EXCITATIONS).mkdir(exist_ok=True)
+    (results.records.EXCITATIONS / "short.safetensors").write_bytes(b"\x10\0\0")
+    with pytest.raises(results.AssetError, match=r"short\.safetensors is damaged"):
+        results.load_excitations("short")
+
+
 def test_a_run_without_record_says_how_to_go_on(tmp_path: Path) -> None:
     with pytest.raises(results.AssetError, match="senet-edu train"):
         results.load_run(tmp_path)

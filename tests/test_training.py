@@ -18,6 +18,7 @@ from senet_edu.data import CIFAR10_MEAN, CIFAR10_STD
 from senet_edu.models import create_model
 from senet_edu.selective import SKConv
 from senet_edu.training import (
+    CheckpointError,
     EpochPlan,
     Recipe,
     best_precision,
@@ -534,6 +535,87 @@ def test_images_and_labels_must_fit(n_images, n_labels):
         fit(network(), images[:n_images], labels[:n_labels], Recipe(), **on_cpu)
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([0, -1, 1, 0]), "from 0 on"),
+        (torch.tensor([0, 1, 1, 0], dtype=torch.int32), "int64"),
+        (torch.tensor([0, 1, 2, 0]), "labels go up to 2, the network has 2 logits"),
+    ],
+)
+def test_labels_that_are_none_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        fit(network(), bright_or_dark(4)[0], labels, Recipe(epochs=1), **on_cpu)
+
+
+def test_a_network_with_more_than_logits_is_refused():
+    class TwoHeads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = network()
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return self.net(x), self.net(x)
+
+    with pytest.raises(ValueError, match="tuple, not logits"):
+        fit(TwoHeads(), *bright_or_dark(4), Recipe(epochs=1), **on_cpu)
+
+
+def test_a_wrapped_network_is_refused():
+    """Its weights would be written under names that no network has."""
+    for wrapped in (torch.compile(network(), backend="eager"), nn.DataParallel(network())):
+        with pytest.raises(ValueError, match="the network itself"):
+            fit(wrapped, *bright_or_dark(4), Recipe(epochs=1), **on_cpu)
+
+
+class Stopped(Exception):
+    pass
+
+
+def stopped_after_an_epoch(model: nn.Module, folder, epochs: int = 2) -> None:
+    def stop(history):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        fit(model, *bright_or_dark(8), Recipe(epochs=epochs, batch_size=4), folder=folder, on_epoch=stop, **on_cpu)
+
+
+@pytest.mark.parametrize("other", [{"gate": "tanh"}, {"squeeze": "max"}, {"placement": "post"}])
+def test_a_checkpoint_of_another_network_of_the_same_sizes_is_refused(tmp_path, other):
+    settings = {"name": "se_resnet18", "num_classes": 2, "width": 1 / 16, "min_hidden": 2}
+    stopped_after_an_epoch(create_model(**settings), tmp_path)
+    again = create_model(**settings, **other)
+    key, value = next(iter(other.items()))
+    with pytest.raises(CheckpointError, match=rf"network\.{key} = .*\(now {value}\)"):
+        fit(again, *bright_or_dark(8), Recipe(epochs=2, batch_size=4), folder=tmp_path, **on_cpu)
+
+
+def test_a_checkpoint_that_does_not_tell_its_network_is_taken(tmp_path):
+    """As those from before it was written down."""
+    stopped_after_an_epoch(network(), tmp_path)
+    told = network()
+    told.config = {"name": "told"}
+    run = fit(told, *bright_or_dark(8), Recipe(epochs=2, batch_size=4), folder=tmp_path, **on_cpu)
+    assert len(run.history) == 2
+
+
+def test_weights_that_two_layers_share_are_kept(tmp_path):
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = network()
+            self.twin = self.net[0]
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.net(x)
+
+    stopped_after_an_epoch(Tied(), tmp_path)
+    again = Tied()
+    run = fit(again, *bright_or_dark(8), Recipe(epochs=2, batch_size=4), folder=tmp_path, **on_cpu)
+    assert len(run.history) == 2
+    assert again.twin.weight is again.net[0].weight
+
+
 def test_a_checkpoint_goes_on_in_its_own_precision(tmp_path, monkeypatch):
     """A student who gets another machine back, with another best precision, goes on as the run began."""
     from senet_edu.training import loop
@@ -616,6 +698,29 @@ def test_predict_in_bf16_gives_float32():
     logits = predict(network(), bright_or_dark(6)[0], precision="bf16", cpu=True)
     assert logits.dtype == torch.float32
     assert torch.equal(logits, logits.bfloat16().float())  # it did compute in bfloat16
+
+
+def test_predict_computes_in_its_own_precision_within_another():
+    model, images = network().eval(), bright_or_dark(6)[0]
+    alone = predict(model, images, precision="no", cpu=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(predict(model, images, precision="no", cpu=True), alone)
+
+
+def test_labels_that_do_not_fit_are_not_scored():
+    images, labels = bright_or_dark(8)
+    for wrong in (labels[:7], labels - 1):
+        with pytest.raises(ValueError, match="do not fit"):
+            evaluate(network(), images, wrong, cpu=True)
+    with pytest.raises(ValueError, match="do not fit"):
+        evaluate(network(), images[:4], labels, cpu=True)
+
+
+def test_images_of_another_type_are_refused():
+    """Numbers from 0 to 1 would be divided by 255 once more."""
+    images = bright_or_dark(4)[0]
+    with pytest.raises(ValueError, match=r"uint8.*float32"):
+        predict(network(), images / 255, cpu=True)
 
 
 def test_nothing_to_evaluate():

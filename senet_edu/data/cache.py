@@ -34,7 +34,11 @@ def identity(source: Source, listing: Callable[[Path], list[Path]] = folder_file
     digest = hashlib.sha256()
     for file in listing(source.path):
         status = file.stat()
-        digest.update(f"{file.relative_to(source.path)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        digest.update(
+            f"{file.relative_to(source.path)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(
+                errors="surrogateescape"
+            )
+        )
     return digest.hexdigest()
 
 

@@ -6,7 +6,10 @@ import hashlib
 import io
 import pickle
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 import torch
 from torch import Tensor
@@ -57,17 +60,24 @@ def _place(path: Path, name: str) -> tuple[str, str, int]:
 
 def decode_image(path: Path, name: str, content: bytes, side: int) -> bytes:
     """The image's side · side · 3 bytes, row by row; greyscale and palettes become RGB."""
-    from PIL import Image
+    import PIL.Image
 
     try:
-        with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
+        with PIL.Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
             if image.size != (side, side):  # known from the header, before anything large is decoded
                 raise DataError(f"{path}: {name!r} is {image.width}×{image.height}, not {side}×{side}. Remove it.")
-            return image.convert("RGB").tobytes()
+            return to_rgb(image).tobytes()
     except DataError:
         raise
     except Exception as error:  # the decoders raise many kinds for damaged bytes
         raise DataError(f"{path}: {name!r} does not decode as JPEG or PNG: fetch it again ({error})") from error
+
+
+def to_rgb(image: Image) -> Image:
+    """From grey, a palette, CMYK; a ValueError for more than 8 bits a channel, which Pillow would cut off at 255."""
+    if image.mode[0] in "IF":
+        raise ValueError("it has more than 8 bits a channel; save it with 8")
+    return image.convert("RGB")
 
 
 def stack(path: Path, split: str, pictures: dict[tuple[int, str], bytes], kind: Kind) -> Split:

@@ -140,7 +140,7 @@ def _fetch(url: str, part: Path, patience: Patience, slow: float) -> bool:
     with _within(patience.answer + timeout - patience.connect, lambda: _open(url, _size(part), timeout)) as response:
         resumed = response.status == http.client.PARTIAL_CONTENT
         done = _size(part) if resumed else 0
-        total = done + int(response.headers.get("Content-Length") or 0)
+        total = done + _length(response)
         with (
             part.open("ab" if resumed else "wb") as file,
             tqdm(total=total or None, initial=done, unit="B", unit_scale=True, desc=_host(url)) as bar,
@@ -154,6 +154,14 @@ def _fetch(url: str, part: Path, patience: Patience, slow: float) -> bool:
     if _size(part) < total:
         raise _HostError(f"ended after {_size(part):,} of {total:,} bytes")
     return resumed
+
+
+def _length(response: http.client.HTTPResponse) -> int:
+    """Bytes that the host says it will send, 0 if it does not; a _HostError for what is no number."""
+    told = response.headers.get("Content-Length") or "0"
+    if not told.isdecimal():
+        raise _HostError(f"sent a Content-Length of {told[:20]!r}")
+    return int(told)
 
 
 def _within(seconds: float, ask: Callable[[], T]) -> T:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from .decode import to_rgb
 from .sources import DataError
 
 
@@ -71,7 +72,9 @@ class FolderImages:
         return torch.Size((len(self), 3, self.size, self.size))
 
     def __getitem__(self, part: slice | Tensor) -> FolderImages:
-        """Some of the images, still unread: a slice, or those with the indices [m]."""
+        """Some of the images, still unread: a slice, those with the indices [m], or where a mask [n] is True."""
+        if isinstance(part, Tensor) and part.dtype == torch.bool:
+            part = part.nonzero()[:, 0]
         files = self.files[part] if isinstance(part, slice) else tuple(self.files[i] for i in part.tolist())
         return dataclasses.replace(self, files=files)
 
@@ -109,7 +112,8 @@ class FolderImages:
         """CRC-32 of the images' names, their lengths in bytes, and `size`; no image is read."""
         crc = zlib.crc32(f"{self.size}".encode())
         for name in self.files:
-            crc = zlib.crc32(f"{name} {(self.root / name).stat().st_size}\n".encode(), crc)
+            entry = f"{name} {(self.root / name).stat().st_size}\n"
+            crc = zlib.crc32(entry.encode(errors="surrogateescape"), crc)  # a name need not be UTF-8
         return crc
 
 
@@ -129,7 +133,7 @@ class Reader(Dataset[Tensor | DataError]):
         path, size = self.images.root / self.images.files[i], self.images.size
         try:
             with Image.open(path) as image:
-                rgb = image.convert("RGB")  # from grey, a palette, CMYK
+                rgb = to_rgb(image)
             return functional.pil_to_tensor(functional.center_crop(functional.resize(rgb, size), size))
         except Exception as error:  # the decoders raise many kinds for damaged bytes
             return DataError(f"{path} cannot be read as an image: fetch it again or remove it ({error})")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
 import zlib
 from pathlib import Path
@@ -143,7 +144,7 @@ def read_idx(folder: Path, name: str, axes: int) -> Tensor:
     magic, *shape = (int.from_bytes(content[i : i + 4], "big") for i in range(0, header, 4))
     if len(content) < header or magic != MAGIC[axes]:
         raise DataError(f"{path}: does not begin like an idx file of MNIST ({MAGIC[axes]:#06x}). Fetch it again.")
-    expected = header + torch.Size(shape).numel()
+    expected = header + math.prod(shape)
     if shape[0] == 0 or len(content) != expected:
         told = "×".join(f"{n:,}" for n in shape)
         raise DataError(f"{path}: {len(content):,} bytes, where its header tells of {told}. Fetch it again.")

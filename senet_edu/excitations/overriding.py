@@ -26,25 +26,29 @@ def override_gates(model: nn.Module, gates: Mapping[str, Override]) -> Iterator[
             image another one's.
 
     Raises:
-        ValueError: the network has no block of that name.
+        ValueError: the network has no block of that name, or was compiled; a tensor does not fit the block's gates.
     """
     blocks = named_blocks(model)
     if unknown := set(gates) - set(blocks):
         raise ValueError(f"no block {', '.join(sorted(unknown))}; there are {', '.join(blocks)}")
 
-    def replacement(value: Override) -> Callable[[nn.Module, object, Tensor], Tensor]:
-        if callable(value):
-            return lambda _module, _input, s: value(s)
-
+    def replacement(name: str, value: Override) -> Callable[[nn.Module, object, Tensor], Tensor]:
         def hook(_module: nn.Module, _input: object, s: Tensor) -> Tensor:
-            given = torch.as_tensor(value, dtype=s.dtype, device=s.device)
+            given = torch.as_tensor(value(s) if callable(value) else value, dtype=s.dtype, device=s.device)
             if s.dim() == 4 and given.dim() in (1, 2):
                 given = given[..., None, None]  # [C, 1, 1] or [N, C, 1, 1]
-            return given.expand_as(s)
+            try:
+                return given.expand_as(s)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"gates of shape {tuple(given.shape)} do not fit {name}, whose own are {tuple(s.shape)}"
+                ) from error
 
         return hook
 
-    with removed_after(blocks[name].gate.register_forward_hook(replacement(value)) for name, value in gates.items()):
+    with removed_after(
+        blocks[name].gate.register_forward_hook(replacement(name, value)) for name, value in gates.items()
+    ):
         yield
 
 
@@ -60,8 +64,15 @@ def removed_after(hooks: Iterable[RemovableHandle]) -> Iterator[None]:
 
 
 def named_blocks(model: nn.Module) -> dict[str, SEBlock]:
-    """The network's SE blocks by name; a ValueError if it has none."""
+    """The network's SE blocks by name; a ValueError if it has none, or was compiled."""
+    refuse_compiled(model)
     blocks = se_blocks(model)
     if not blocks:
         raise ValueError("this network has no named SE blocks: a plain network has no gates")
     return blocks
+
+
+def refuse_compiled(model: nn.Module) -> None:
+    """A ValueError for a compiled network: its code is fixed, and does not call hooks that are added later."""
+    if any(hasattr(m, "_orig_mod") or getattr(m, "_compiled_call_impl", None) for m in model.modules()):
+        raise ValueError("this network was compiled, and its gates can no longer be reached: give it as it was before")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from senet_edu.data import Images
-from senet_edu.excitations.overriding import named_blocks, removed_after
+from senet_edu.excitations.overriding import named_blocks, refuse_compiled, removed_after
 from senet_edu.excitations.statistics import Excitations, GateStatistics, statistics_of
 from senet_edu.selective import sk_blocks
 from senet_edu.training import predict, processes
@@ -43,7 +43,8 @@ def record_excitations(
         batch_size, precision, cpu: as in `training.predict`. ("no" records float32 gates.)
 
     Raises:
-        ValueError: no images, labels that do not fit, or a network without named SE blocks.
+        ValueError: no images, labels that do not fit, or a network without named SE blocks, compiled, or with gates
+            that are no numbers.
     """
     names = class_names(images, labels, classes)
     wanted = torch.as_tensor(sample, dtype=torch.int64)  # [s]
@@ -92,6 +93,7 @@ def record_controls(
         fresh = {name: copy.deepcopy(block).cpu() for name, block in blocks.items()}
         for block in fresh.values():
             block.reset_parameters()
+            block.gate._forward_hooks.clear()  # of `override_gates`, if this runs within it
 
     def look(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def hook(_block: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -130,8 +132,10 @@ def record_attention(
         dilation `sk_blocks(model)["SK_2_1"].dilations[m - 1]`, and ``.total_mean`` is its mean attention [C].
 
     Raises:
-        ValueError: no images, labels that do not fit, or a network without named SK convolutions with attention.
+        ValueError: no images, labels that do not fit, or a network without named SK convolutions with attention, or
+            compiled.
     """
+    refuse_compiled(model)
     if labels is None:
         labels, classes = torch.zeros(len(images), dtype=torch.int64), ("all",)
     names = class_names(images, labels, classes)
@@ -177,6 +181,8 @@ class Recorder:
 
     def result(self, name: str) -> GateStatistics:
         kept = self.statistics[name]
+        if not kept.mean[kept.count > 0].isfinite().all():
+            raise ValueError(f"gates of {name} are not numbers (NaN or infinite): did the training diverge?")
         values = {field.name: getattr(kept, field.name).cpu() for field in fields(kept)}
         return GateStatistics(**values | {"sample": self.sampled[name]})
 

@@ -45,13 +45,16 @@ class GateStatistics:
     @property
     def total_mean(self) -> Tensor:
         """Mean over all images [C]."""
-        return self.count.double() @ self.mean.nan_to_num() / self.count.sum()
+        return self.count.double() @ self.known(self.mean) / self.count.sum()
 
     @property
     def between(self) -> Tensor:
         """Sum of squares between classes [C]: Σ_k n_k (m_k − m)²."""
-        deviation = (self.mean - self.total_mean).nan_to_num()
-        return self.count.double() @ deviation.square()
+        return self.count.double() @ self.known(self.mean - self.total_mean).square()
+
+    def known(self, values: Tensor) -> Tensor:
+        """Values of classes [K, C] with zeros in place of those of a class without images."""
+        return torch.where(self.count[:, None] > 0, values, 0.0)
 
     @property
     def total(self) -> Tensor:
@@ -95,8 +98,9 @@ class GateStatistics:
         """Statistics of both sets of images together (Chan, Golub, LeVeque 1983); samples one after the other."""
         count = self.count + other.count
         share = (other.count.to(self.mean.dtype) / count.clamp(min=1))[:, None]  # int / int would be float32
-        step = other.mean.nan_to_num() - self.mean.nan_to_num()
-        mean = self.mean.nan_to_num() + step * share
+        mine = self.known(self.mean)
+        step = other.known(other.mean) - mine
+        mean = mine + step * share
         squares = self.squares + other.squares + step.square() * share * self.count[:, None]
         return GateStatistics(
             count,
@@ -142,12 +146,6 @@ class Excitations(dict[str, GateStatistics]):
     def __init__(self, blocks: Mapping[str, GateStatistics], classes: Sequence[str]) -> None:
         super().__init__(blocks)
         self.classes = tuple(classes)
-
-    def merge(self, other: Excitations) -> Excitations:
-        """Both sets of images together, as two processes saw them."""
-        if self.classes != other.classes or list(self) != list(other):
-            raise ValueError("excitations of other blocks or classes cannot be merged")
-        return Excitations({name: self[name].merge(other[name]) for name in self}, self.classes)
 
     def summary(self) -> list[dict[str, float | str]]:
         """A row a block: its name and channels, and the mean over channels of each measure of `GateStatistics`.

@@ -11,7 +11,7 @@ from typing import Any, cast, get_args
 
 from torch import nn
 
-from senet_edu.blocks import Gate, SEBlock, Squeeze
+from senet_edu.blocks import Gate, SEBlock, Squeeze, by_name
 from senet_edu.models import named as named  # fills the registry
 from senet_edu.models.registry import MakeSE, NamedNetwork, Network, Stem, Variant, find, list_models
 from senet_edu.models.resnet import STAGES, BasicBlock, Bottleneck, ResNet
@@ -111,5 +111,9 @@ def create_model(
 
 
 def se_blocks(model: nn.Module) -> dict[str, SEBlock]:
-    """The SE blocks of a network by the paper's names, SE_2_1 to SE_5_2 in a ResNet-18, in order of depth."""
-    return {m.name: m for m in model.modules() if isinstance(m, SEBlock) and m.name}
+    """The SE blocks of a network by the paper's names, SE_2_1 to SE_5_2 in a ResNet-18, in order of depth.
+
+    Raises:
+        ValueError: two have one name, as in a module of two networks.
+    """
+    return by_name(m for m in model.modules() if isinstance(m, SEBlock))

@@ -64,28 +64,35 @@ def count_network(network: Network, name: str, **settings: Any) -> Row:
     )
 
 
-def count_models(placement: Placement = "standard", bias: bool = True) -> Iterator[Row]:
+def count_models(
+    placement: Placement = "standard", bias: bool = True, missing: dict[str, str] | None = None
+) -> Iterator[Row]:
     """A row for every named network, plain and with SE, one by one as they are counted.
 
     Args:
         placement: of the SE blocks; for others than "standard" there are only rows with SE of networks that have it.
         bias: of the SE layers: the released models have biases, the paper's ablations none.
+        missing: filled with the networks that cannot be counted here, and why (timm is an extra).
+
+    Raises:
+        ModuleNotFoundError: a library is not installed, and there is no `missing` to say so in.
     """
     for network in NETWORKS.values():
         for name in network.names:
-            if placement == "standard":
-                yield count_network(network, name, bias=bias)
-            elif "placement" in network.options and (name != network.name or not network.plain):
-                yield count_network(network, name, placement=placement, bias=bias)
+            if placement != "standard" and not (
+                "placement" in network.options and (name != network.name or not network.plain)
+            ):
+                continue
+            options = {} if placement == "standard" else {"placement": placement}
+            try:
+                yield count_network(network, name, bias=bias, **options)
+            except ModuleNotFoundError as error:
+                if missing is None:
+                    raise
+                missing[network.name] = str(error)
 
 
 def count_installed(bias: bool = True) -> tuple[list[Row], dict[str, str]]:
-    """The rows of `count_models` that can be counted here, and for each other network why not (timm is an extra)."""
-    rows: list[Row] = []
+    """The rows of `count_models` that can be counted here, and for each other network why not."""
     missing: dict[str, str] = {}
-    for network in NETWORKS.values():
-        try:
-            rows += [count_network(network, name, bias=bias) for name in network.names]
-        except ModuleNotFoundError as error:
-            missing[network.name] = str(error)
-    return rows, missing
+    return list(count_models(bias=bias, missing=missing)), missing

@@ -15,7 +15,7 @@ from typing import TypeVar, get_args
 
 from torch import nn
 
-from senet_edu.blocks import Gate, SEBlock, Squeeze
+from senet_edu.blocks import Gate, SEBlock, Squeeze, by_name
 from senet_edu.placement.backbones import FAMILIES, KNOWN, Place
 from senet_edu.placement.hooks import first_link, put_after, put_before
 from senet_edu.placement.residual import Placement
@@ -111,6 +111,7 @@ def insert_by_hand(
         raise ValueError(f"among {', '.join(before)} two names mean the same place: a Sequential begins with its first")
     blocks = [(put_after, modules[name], named(f"SE_{name}", make_se(c), backbone)) for name, c in after.items()]
     blocks += [(put_before, modules[name], named(f"SE_{name}_in", make_se(c), backbone)) for name, c in before.items()]
+    by_name(se for _, _, se in blocks)  # a.b and a_b would both be SE_a_b
     for put, module, se in blocks:
         put(module, se)
     return backbone

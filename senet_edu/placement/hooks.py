@@ -46,12 +46,13 @@ def put_before(module: nn.Module, se: nn.Module) -> None:
     """From now on `module`'s first input passes through `se`."""
     module = first_link(module)
     module.add_module("se_before", se)
-    module.register_forward_pre_hook(scale_input)
+    if not is_chain(module):  # an empty chain calls its only child by itself
+        module.register_forward_pre_hook(scale_input)
 
 
 def first_link(module: nn.Module) -> nn.Module:
-    """The module, or what a Sequential calls first."""
-    while is_chain(module):
+    """The module, or what a Sequential calls first. An empty one, which hands on what it gets, stays."""
+    while is_chain(module) and len(module):  # type: ignore[arg-type]
         module = next(module.children())
     return module
 

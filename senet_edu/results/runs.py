@@ -35,7 +35,7 @@ def train_recorded(
     """Train `model` in place, write its float16 weights and its record into `folder`, and return the record.
 
     What is scored is what is written: weights rounded to float16, computed in float32. Under a launcher every process
-    calls this; the first one writes.
+    calls this; the first one writes. A run that had ended keeps its record.
 
     Args:
         folder: its name is the record's. A run there that was stopped goes on.
@@ -63,12 +63,23 @@ def train_recorded(
         checksum = save_weights(model, weights, {"record": name})
         load_weights(model, weights, checksum)
     model.load_state_dict(processes.from_main(model.state_dict(), cpu))
+    if earlier := processes.from_main(ended(folder, checksum), cpu):
+        return earlier
     evaluation = evaluate(model, *test, precision="no", cpu=cpu)
     record = make_record(name, config, run, evaluation, data) | {"weights_sha256": checksum}
     record |= {"test_images": len(test[0]), "image_size": test[0].shape[-1]}
     if processes.is_main():
         write_record(record, folder / "record.json")
     return processes.from_main(record, cpu)
+
+
+def ended(folder: Path, checksum: str) -> dict[str, Any] | None:
+    """The record of a run in `folder` whose weights have this checksum, if there is one: nothing was trained since."""
+    path = folder / "record.json"
+    if not processes.is_main() or not path.exists():
+        return None
+    record = read_record(path)
+    return record if record.get("weights_sha256") == checksum else None
 
 
 def make_record(name: str, model: dict[str, Any], run: Run, evaluation: Evaluation, data: str) -> dict[str, Any]:
@@ -112,4 +123,12 @@ def load_run(folder: str | Path) -> NamedNetwork:
         raise AssetError(
             f"no finished run in {folder}: {path.name} is missing. `senet-edu train {folder}` goes on with it."
         )
-    return restore(json.loads(path.read_text(encoding="utf-8")), path.with_name("weights.safetensors"))
+    return restore(read_record(path), path.with_name("weights.safetensors"))
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The record in a file; an AssetError if it is damaged."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise AssetError(f"{path} is damaged ({error}); delete it, and train again in its folder") from error

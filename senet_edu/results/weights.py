@@ -1,4 +1,4 @@
-"""Shipped weights and statistics of gates: files of the package, each held to the checksum in its record."""
+"""Shipped weights and statistics of gates: files of the package; weights are held to the checksum in their record."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from senet_edu.data import CIFAR10_CLASSES
@@ -105,12 +106,15 @@ def load_excitations(name: str) -> Excitations:
     """Shipped statistics of the gates of the network `name` over the test images.
 
     Raises:
-        AssetError: there are none of that name.
+        AssetError: there are none of that name, or the file is damaged.
     """
     path = records.EXCITATIONS / f"{name}.safetensors"
     if not path.exists():
         raise AssetError(f"no recorded excitations {name!r} in {records.EXCITATIONS}")
-    return Excitations.load(path)
+    try:
+        return Excitations.load(path)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise AssetError(f"{path} is damaged ({error}): install the package again") from error
 
 
 def model_card(name: str) -> str:

@@ -74,7 +74,8 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state
     tensors["random.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
-    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    # Copies: safetensors takes no tensors that share memory, as tied weights do
+    tensors = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
     header = {"state": json.dumps(state), "sha256": digest(tensors, state)}
     try:
         write_atomically(folder / NAME, lambda path: save_file(tensors, path, metadata=header))

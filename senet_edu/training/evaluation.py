@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +45,7 @@ def predict(
     device = torch.device("cpu") if cpu else best_device()
     precision = precision or best_precision(device)
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-    lower = torch.autocast(device.type, dtype=dtype) if dtype is not None else nullcontext()
+    lower = torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)  # also where a caller has another
     home = next(model.parameters()).device
     modes = {module: module.training for module in model.modules()}
     logits = []
@@ -77,7 +76,7 @@ def evaluate(
     Under a launcher the processes share the images, and each gets the result for all of them.
 
     Raises:
-        ValueError: there are no images, or fewer than processes.
+        ValueError: there are no images, or fewer than processes, or the labels do not fit them.
     """
     if len(images) == 0:
         raise ValueError("no images to evaluate on")
@@ -105,6 +104,8 @@ def count_right(
 
     Counted over all processes. Without `mirror` the last row is that of one view.
     """
+    if len(labels) != len(images) or int(labels.min()) < 0:
+        raise ValueError(f"{len(images)} images and {len(labels)} labels from {labels.min()} on do not fit")
     known = int(labels.max()) + 1
     mine = processes.share(len(images))
     part, labels = images[mine], labels[mine].cpu()

@@ -20,6 +20,8 @@ from senet_edu.training.session import Run, Session, TrainingError, checksum, ex
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+WRAPPERS = ("OptimizedModule", "DataParallel", "DistributedDataParallel")  # their weights bear other names
+
 
 def fit(
     model: nn.Module,
@@ -49,7 +51,8 @@ def fit(
     calls `on_epoch`, which must not train or evaluate then.
 
     Args:
-        model: a network on normalised images.
+        model: a network on normalised images. All of it is set to training, also a frozen part: its BN statistics
+            move on. (`Recipe.freeze_norms` holds them.)
         images: uint8 [n, C, H, W], or a folder of them, see `data.image_folder`.
         labels: int64 [n].
         recipe: see `Recipe`.
@@ -66,13 +69,18 @@ def fit(
         on_epoch: called with the history after each epoch, e.g. `figures.LiveCurves()`.
 
     Raises:
-        ValueError: images and labels do not fit together, there are none, or too few for the processes.
+        ValueError: images, labels and logits do not fit together, there are none, or too few for the processes; the
+            network is compiled or wrapped already.
         TrainingError: out of memory, the loss is no longer a number, or another process of this run has ended.
         CheckpointError: the checkpoint in `folder` is damaged, or of a run with other settings, or in use.
         DataError: an image of a folder cannot be read.
     """
     if len(images) != len(labels) or len(images) == 0:
         raise ValueError(f"{len(images)} images and {len(labels)} labels do not make a training set")
+    if labels.dtype != torch.int64 or int(labels.min()) < 0:
+        raise ValueError(f"labels are int64 from 0 on; these are {labels.dtype}, the least is {labels.min()}")
+    if type(model).__name__ in WRAPPERS:
+        raise ValueError(f"give the network itself, without its {type(model).__name__}: see `compiled`, and a launcher")
     folder = Path(folder) if folder is not None else None
     own = folder if processes.is_main() else None  # the main process alone reads and writes it
     with checkpoint.alone_in(own):
@@ -108,6 +116,7 @@ def train(
     if share == 0:
         raise ValueError(f"{processes} processes cannot share batches of {recipe.batch_size} of {len(images)} images")
     steps = len(images) // (share * processes)  # an epoch; images that fill no batch wait for the next one
+    classes = int(labels.max()) + 1
 
     model.to(device)
     optimizer = torch.optim.SGD(
@@ -133,7 +142,7 @@ def train(
                 rate = learning_rate(recipe, session.done / (recipe.epochs * steps))
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["multiple"]
-                logits = network(x)  # [share, classes]
+                logits = checked(network(x), classes)  # [share, classes or more]
                 loss = cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
                 accelerator.backward(loss)
                 for norm in frozen:
@@ -149,6 +158,15 @@ def train(
     finally:
         session.bar.close()
         accelerator.unwrap_model(network, keep_fp32_wrapper=False)  # the model computes in its own precision again
+
+
+def checked(logits: object, classes: int) -> Tensor:
+    """The network's output, if it is logits for so many classes; a ValueError if not."""
+    if not isinstance(logits, Tensor):
+        raise ValueError(f"the network puts out {type(logits).__name__}, not logits (torchvision's: aux_logits=False)")
+    if logits.shape[1] < classes:
+        raise ValueError(f"labels go up to {classes - 1}, the network has {logits.shape[1]} logits")
+    return logits
 
 
 def start(precision: Precision | None, cpu: bool, compiled: bool = False) -> tuple[Accelerator, Precision]:

@@ -191,7 +191,13 @@ def reflect(positions: Tensor, size: int) -> Tensor:
 
 
 def normalise(images: Tensor) -> Tensor:
-    """uint8 [n, C, H, W] to float32 with CIFAR-10's mean and standard deviation (their average on grey images)."""
+    """uint8 [n, C, H, W] to float32 with CIFAR-10's mean and standard deviation (their average on grey images).
+
+    Raises:
+        ValueError: the images are of another type.
+    """
+    if images.dtype != torch.uint8:
+        raise ValueError(f"images are uint8, 0 to 255, and normalised here; these are {images.dtype}")
     mean = torch.tensor(CIFAR10_MEAN, device=images.device)
     std = torch.tensor(CIFAR10_STD, device=images.device)
     if images.shape[1] != 3:

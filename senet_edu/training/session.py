@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import time
@@ -96,7 +97,8 @@ class Session:
         self.folder = Path(folder) if folder is not None else None
         self.steps, self.share = steps, share
         settings = {key: getattr(run, key) for key in ("seed", "precision", "processes", "started_from")}
-        self.config = {**dataclasses.asdict(run.recipe), **settings, "data": data}
+        network = {f"network.{key}": value for key, value in getattr(model, "config", {}).items()}
+        self.config = {**dataclasses.asdict(run.recipe), **settings, **network, "data": data}
 
         state = self.resume(found)
         self.done: int = state["done"]
@@ -116,9 +118,11 @@ class Session:
             fresh = {"done": 0, "loss_sum": 0.0, "correct": 0, "history": [], "seconds": 0.0, "scaler": {}}
             return fresh | {"started": self.run.started}
         state, tensors = found
-        younger = dataclasses.asdict(Recipe()) | {"started_from": ""}  # settings that a checkpoint may not know yet
+        now = json.loads(json.dumps(self.config))  # as a checkpoint holds it
+        # Settings that a checkpoint may not know yet: a recipe's had their defaults, a network's were not written down
+        younger = dataclasses.asdict(Recipe()) | {"started_from": ""}
+        younger |= {key: value for key, value in now.items() if key.startswith("network.")}
         was = younger | state["config"]
-        now = self.config
         if changed := sorted(key for key in was | now if was.get(key) != now.get(key)):
             differences = ", ".join(f"{key} = {was.get(key)} (now {now.get(key)})" for key in changed)
             raise checkpoint.CheckpointError(
