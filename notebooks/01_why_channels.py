@@ -157,8 +157,8 @@ figures.show(
         {name: columns[:, c] for c, name in enumerate(FILTERS)}, ["red's part", "green's part", "blue's part", "sum"]
     ),
     alt="Four filters in four rows; what each makes of the red, green and blue channel, and the sum of the three. Yellow "
-    "is high, blue low, grey 0. The blur is soft; upright edges show the stripes of the flag and the sides of the face, "
-    "edges across the collar and the cap's rim, yellow or blue on grey. Red minus blue: red's part is yellow, green's all "
+    "is high, blue low, grey 0. The blur is soft; upright edges show the side of the flag and of the face, edges "
+    "across the collar and the cap's rim, yellow or blue on grey. Red minus blue: red's part is yellow, green's all "
     "grey, blue's blue; the sum is yellowish on the red stripes and the skin, bluish on the background.",
 )
 
@@ -376,7 +376,7 @@ figures.show(
 # ## Three small networks
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Each has three 3×3 convolutions of 16 channels (with ReLU and batch normalisation, which brings each map to mean 0 and variance 1, then shifts and rescales it by learned numbers; after training it is a fixed shift and factor), so its receptive field is 7. Then it averages each map over all positions and weighs the 16 means into one number, $d$: class 1 if $d > 0$, else class 0.
+# Each has three 3×3 convolutions of 16 channels (with ReLU and batch normalisation, which brings each map to mean 0 and variance 1, then shifts and rescales it by learned numbers; after training it is a fixed shift and factor), so its convolutions see 7×7 pixels. Then it averages each map over all positions and weighs the 16 means into one number, $d$: class 1 if $d > 0$, else class 0.
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # The three differ in what stands after the second convolution. **Plain**: nothing. **SE**: an SE block.
@@ -412,7 +412,7 @@ class SmallNetwork(torch.nn.Module):
 
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Networks of one seed start with the same convolutions. Eight hidden units ($r = 2$, as $16 / 2 = 8$) let the SE block find its way with every seed that we tried.
+# Networks of one seed start with the same convolutions. The SE block has eight hidden units ($r = 2$, as $16 / 2 = 8$).
 
 
 # %%
@@ -479,7 +479,7 @@ print("weights:", weights)
 # To be right four times, the network needs both numbers on the left below 0 (class 0) and both on the right above 0 (class 1). A negative number would equal a positive one. So **at most three of the four can be right**: 75 %.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Frame, bars and the rest are drawn independently, so this is also the most it can reach on average over new pictures.
+# The four combinations are equally frequent, and the rest is drawn independently of them, so this is also the most it can reach on average over new pictures.
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
 # And training does not even get there.
@@ -488,10 +488,10 @@ print("weights:", weights)
 # Read $1/(1 + e^{-d})$ as the probability of class 1. Minus the log of the right class's probability is $\ln(1 + e^{-m})$, where the margin $m$ is $d$ for class 1 and $-d$ for class 0. This is the loss that training lowers (`binary_cross_entropy_with_logits`). The four margins sum to 0, by the same equation, and the loss is convex (its curve bends upwards, so the mean of the heights of four points is never below the curve at their mean), so its mean over the four is at least its value at the mean margin, $\ln(1 + e^0) = \ln 2$. It is $\ln 2$ only where all four $d$ are 0.
 
 # %% [markdown] slideshow={"slide_type": "-"}
-# The best such a network can do for its loss is **to have no opinion**, and the sign of nearly nothing is right about half the time.
+# The best such a network can do for its loss is **to have no opinion**.
 
 # %% [markdown] slideshow={"slide_type": "-"}
-# For NoSqueeze nothing changes.
+# For NoSqueeze the proof stays as it is.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Its gates at a position come from numbers that have seen 5×5 pixels there; gates and 1×1 layers widen no patch. They go into $f$.
@@ -770,9 +770,9 @@ checks.colour_gates(my_gates)
 # In its table 16, NoSqueeze makes less of an improvement than SE on ImageNet (22.93 against 22.28 % top-1 error; 23.30 without either).
 
 # %% [markdown] slideshow={"slide_type": "-"}
-# - **We showed:** what a convolution adds does not depend on the rest of the image, exactly. On `hue_xor` no plain network of receptive field 7 can be right more than three times in four on average, and training takes it to 50.1 %<!-- record: hue_xor.plain.mean -->. SE reached 100.0 %<!-- record: hue_xor.SE.mean -->, NoSqueeze 50.2 %<!-- record: hue_xor.NoSqueeze.mean -->: the global mean makes the difference, not the gates or their weights.
+# - **We showed:** what a convolution adds up at a place depends on its patch and on nothing else in the image, exactly. On `hue_xor` no plain network of receptive field 7 can be right more than three times in four on average, and training takes it to 50.1 %<!-- record: hue_xor.plain.mean -->. SE reached 100.0 %<!-- record: hue_xor.SE.mean -->, NoSqueeze 50.2 %<!-- record: hue_xor.NoSqueeze.mean -->: gates and their weights do not suffice, they need the global mean.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# - **Where they differ:** on ImageNet NoSqueeze still helps, and plain networks do well, because deep networks see far in the end. `hue_xor` was made so that only global context helps. On photographs the gain can be small: in [chapter 05](05_train_se_resnet18.ipynb) a narrow network gains nothing. A larger receptive field would solve `hue_xor` as well; SE does it with 280 weights.
+# - **Where they differ:** on ImageNet NoSqueeze still helps, and plain networks do well, because deep networks see far in the end. `hue_xor` was made so that only global context helps. On photographs the gain can be small: in [chapter 05](05_train_se_resnet18.ipynb) a few seeds cannot tell a narrow network's gain from luck. A larger receptive field should solve `hue_xor` as well (we did not try); SE does it with 280 weights.
 # - **Next:** [chapter 02](02_squeeze_excite_scale.ipynb) derives the block and builds it.
 # - **To read:** sections 1 to 3 of the paper, and 7.1 (the role of squeeze).

@@ -510,6 +510,28 @@ except SyntaxError:
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Gradient descent moves the gate against this sum: up where the sum is negative.
 
+# %% [markdown]
+# ### Exercise 2.4: the gradient of the gates · medium · 8 minutes
+#
+# Write `my_gate_gradient(u, g)`: from `u` and `g` $= \partial L/\partial\tilde{x}$, both `[N, C, H, W]`, the gradient $\partial L/\partial s$, `[N, C]`.
+
+
+# %%
+def my_gate_gradient(u, g): ...
+
+
+checks.gate_gradient(my_gate_gradient)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def my_gate_gradient(u, g):
+#     return (g * u).sum(dim=(2, 3))
+# ```
+#
+# </details>
+
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # Second, each $u_c(i,j)$ matters in two ways: directly, and through $z_c$, which moved *all* gates:
 #
@@ -556,28 +578,6 @@ with torch.no_grad():
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 assert torch.allclose(u.grad, direct + through_gates)
 print("the derived gradient equals autograd's")
-
-# %% [markdown]
-# ### Exercise 2.4: the gradient of the gates · medium · 8 minutes
-#
-# Write `my_gate_gradient(u, g)`: from `u` and `g` $= \partial L/\partial\tilde{x}$, both `[N, C, H, W]`, the gradient $\partial L/\partial s$, `[N, C]`.
-
-
-# %%
-def my_gate_gradient(u, g): ...
-
-
-checks.gate_gradient(my_gate_gradient)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# ```python
-# def my_gate_gradient(u, g):
-#     return (g * u).sum(dim=(2, 3))
-# ```
-#
-# </details>
 
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What to take along

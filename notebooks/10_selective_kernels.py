@@ -86,9 +86,9 @@ figures.show(
 )
 
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
-# ## Split: nine weights that span 5×5
+# ## Split: nine weights that span more
 #
-# A 5×5 kernel has 25 weights where a 3×3 has nine. The paper takes nine, and spreads them: in a convolution with *dilation* $D$ neighbouring weights meet pixels $D$ apart.
+# A 5×5 kernel has 25 weights where a 3×3 has nine. The paper takes nine for the larger kernel too: in a convolution with *dilation* $D$ neighbouring weights meet pixels $D$ apart.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The image below has one bright pixel in the middle, all else is black. A convolution whose weights are all one then answers wherever one of its nine weights, its *taps*, meets that pixel, so that the picture of the answer is a picture of the taps.
@@ -460,7 +460,7 @@ assert NoteSK(32)(torch.randn(2, 32, 8, 8)).shape == (2, 32, 8, 8)
 assert 100 < ratio < 200
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# For $C = 128$ and maps of 56×56; BN's 576 weights are counted too. The ratio is that of the kernels: $(1 + 9 + 25 + 49)\,C^2$ against $2 \cdot 9\,C^2/32$. None of this is *wrong*, a unit may have such kernels; but who takes it for the paper's unit pays for another one.
+# For $C = 128$ and maps of 56×56; the weights of BN are counted too. The ratio is that of the kernels: $(1 + 9 + 25 + 49)\,C^2$ against $2 \cdot 9\,C^2/32$. None of this is *wrong*, a unit may have such kernels; but who takes it for the paper's unit pays for another one.
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
 # **No ReLU: two layers that are one.** Without $\delta$ the logits are $A(W s) = (A W)\, s$: a single linear layer of rank at most $d$. Such logits cannot say that two channels matter only together.
@@ -519,7 +519,7 @@ assert larger[0] > 0.95
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Does it pay?
 #
-# We train the small network with one thing changed at a time: number and size of the kernels, attention or plain sum, dilation and groups of the second branch. (The last lines of the table say what has not been run yet.)
+# A small network was trained with one thing changed at a time: number and size of the kernels, attention or plain sum, dilation and groups of the second branch. (Below the table stands which of these trials have not been run yet.)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # SK-ResNet-18 at a quarter of the usual width, on all 50,000 training images of CIFAR-10 for 6 epochs, scored on the 10,000 test images. The unit stands where ResNet-18 has the first 3×3 of a residual block; every branch has 2 groups. 3×3, 5×5 and 7×7 are 3×3 kernels with $D$ = 1, 2 and 3. It is our network, not the paper's, and a short training.
@@ -530,7 +530,7 @@ assert larger[0] > 0.95
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# The 3×3 alone is right on 83.1 %<!-- record: sk-trials.trials.k3.accuracy -->, the 5×5 alone on 81.8 %<!-- record: sk-trials.trials.k5.accuracy -->, both with attention on 83.1 %<!-- record: sk-trials.trials.m2.accuracy -->, both as a plain sum on 83.2 %<!-- record: sk-trials.trials.m2-sum.accuracy -->. Whether a difference is more than luck is for the table below to say, which knows the number of seeds: plain twins of one kind differ by tenths of a point.
+# The 3×3 alone is right on 83.1 %<!-- record: sk-trials.trials.k3.accuracy -->, the 5×5 alone on 81.8 %<!-- record: sk-trials.trials.k5.accuracy -->, both with attention on 83.1 %<!-- record: sk-trials.trials.m2.accuracy -->, both as a plain sum on 83.2 %<!-- record: sk-trials.trials.m2-sum.accuracy -->. So the 5×5 alone is worse, here too, by more than three plain networks of other seeds lie apart (last line below the table). The other three cannot be told apart: these runs do not show that a second kernel helps, or attention.
 #
 # </details>
 
@@ -566,7 +566,7 @@ figures.show(
 )
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Look at the dots of one column first, where there are several: how far they lie apart is what a seed does. Then compare columns. The plain sum is the control for the attention: it has the same branches, and (since attention of one half is half the sum) is what attention could always fall back to. The paper reports that attention beats the plain sum with two branches and with three, and that the third branch adds next to nothing (20.76 % error, after 20.79).
+# Where a column has several dots, look at them first: how far they lie apart is what a seed does. Then compare columns. The plain sum is the control for the attention: it has the same branches, and (since attention of one half is half the sum) is what attention could always fall back to. The paper reports that attention beats the plain sum with two branches and with three, and that the third branch adds next to nothing (20.76 % error, after 20.79).
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # All trials, beside the one with 3×3 and 5×5: is a difference more than luck?
@@ -642,10 +642,10 @@ for side in (32, 16, 8, 4):
 assert (taps[1] == 4).all()
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A mean near one half can hide two things: channels that prefer different kernels, and images that do. *Movement* is the standard deviation over images, *specificity* the share of it that the class explains ([chapter 07](07_what_the_gates_learned.ipynb)).
+# A mean near one half can hide two things: channels that prefer different kernels, and images that do. *Movement* is the standard deviation over images, *specificity* the share of the variance that lies between classes ([chapter 07](07_what_the_gates_learned.ipynb)).
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Both are of the 5×5 branch, averaged over channels and seeds. With two branches the 3×3's are the same: $a = 1 - b$.
+# Both are of the 5×5 branch, averaged over channels (and over seeds, where there are several). With two branches the 3×3's are the same: $a = 1 - b$.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "notes"}
 m2 = trials["m2"]
@@ -735,7 +735,7 @@ checks.closer(my_closer)
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# The two lines run together. Where attention changes with the factor, it changes as much for images that are only blurred: in SK_3_1 the 5×5's share falls from 0.45<!-- record: sk-sizes.networks.CIFAR-10.enlarged.SK_3_1.0 --> to 0.37<!-- record: sk-sizes.networks.CIFAR-10.enlarged.SK_3_1.5 --> at 2.0×, and to 0.37<!-- record: sk-sizes.networks.CIFAR-10.blurred.SK_3_1.5 --> by blur alone. So on these images attention answers to sharpness. Without the control one would have read the panels as an answer to size, against the paper in stage 2 and with it in SK_4_2. What is left for size is about a hundredth or less in every unit (the table).
+# Mostly together. In SK_4_2 most of the rise comes by blur alone, in SK_5_2 more than half; in SK_2_2 the blurred images fall further than the enlarged ones; in SK_3_2 neither moves. The largest change of all is in SK_3_1 (in the table below), and it comes with blur: the 5×5's share falls from 0.45<!-- record: sk-sizes.networks.CIFAR-10.enlarged.SK_3_1.0 --> to 0.37<!-- record: sk-sizes.networks.CIFAR-10.enlarged.SK_3_1.5 --> at 2.0×, and to 0.37<!-- record: sk-sizes.networks.CIFAR-10.blurred.SK_3_1.5 --> by blur alone. So attention answers mostly to sharpness. Without the control one would have read the panels as an answer to size, against the paper in stage 2 and with it in SK_4_2. What is left over is about a hundredth or less in every unit (the table), and with one network we cannot say whether that is size, the lost surroundings, or luck.
 #
 # </details>
 
@@ -774,7 +774,7 @@ size_figure("CIFAR-10")
 #
 # <details><summary>What we found</summary>
 #
-# In the first unit, SK_2_1, the 5×5's share falls from 0.44<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.0 --> to 0.41<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.5 --> when objects are twice as large, and to 0.40<!-- record: sk-sizes.networks.Tiny-ImageNet.blurred.SK_2_1.5 --> by blur alone. In the later units changes are small (mind the axis: it is much finer than the one above), and the two lines part: what is left for size is again a hundredth or less, down in SK_4_1, up in SK_5_2, as on CIFAR-10. The control is blurrier here than the enlarged images; and the paper has a rise in early and middle units, and none in the last.
+# In the first unit, SK_2_1, the 5×5's share falls from 0.44<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.0 --> to 0.41<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.5 --> when objects are twice as large, and to 0.40<!-- record: sk-sizes.networks.Tiny-ImageNet.blurred.SK_2_1.5 --> by blur alone. In the later units changes are small (mind the axis: it is much finer than the one above), and the two lines part: what is left over is again a hundredth or less, down in SK_4_1, up in SK_5_2, as on CIFAR-10. The control is blurrier here than the enlarged images; and the paper has a rise in early and middle units, and none in the last.
 #
 # </details>
 
@@ -782,7 +782,7 @@ size_figure("CIFAR-10")
 size_figure("Tiny-ImageNet")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# All units as numbers, near the paper's 1.5 and at 2.0: the change by enlarging, by blur alone, and their difference, which is left for size.
+# All units as numbers, near the paper's 1.5 and at 2.0: the change by enlarging, by blur alone, and their difference, which is left over.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # What is left says nothing about whether it would survive another seed: the number of networks stands above each table, and the paper gives no spread either. The accuracy tells how foreign the changed images are to a network that never saw such. And compare the changes with the movement in the table of the last section: how much attention differs from one image to the next.
@@ -841,7 +841,7 @@ else:
 # - **The paper says:** two kernels with attention beat either alone and their plain sum (20.79 % error, 22.23 with the 3×3 alone), a third adds nothing; larger objects draw attention to the larger kernel, except in the last units.
 
 # %% [markdown] slideshow={"slide_type": "-"}
-# - **We measured,** on a small network, few epochs and few seeds: the table under *Does it pay?*, and attention against size with a control for blur, which the paper does not report.
+# - **We measured,** on a small network, after few epochs and with one seed each: the table under *Does it pay?*, and attention against size with a control for blur, which the paper does not report.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # - **Where they differ:** we do not see attention follow size as the paper does. Most of what looks like it is blur, and what is left is small and not where the paper has it. Possible reasons: our images are small, so "larger" soon means "blurred", where the paper's have pixels to spare; our networks are narrow and were trained for minutes; and on CIFAR-10's maps of 4×4 most taps of the 5×5 read padding.

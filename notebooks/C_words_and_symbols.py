@@ -122,7 +122,7 @@ assert torch.equal(x_tilde, block(u))
 #
 # **Label smoothing.** Training towards, say, 0.95 for the right class and a little for the others, in place of 1 and 0.
 #
-# **Logits.** The scores of the classes before the softmax.
+# **Logits.** What a softmax turns into shares of one: the scores of the classes or, in chapter 10, of a channel's branches.
 #
 # **Movement.** The standard deviation of a gate over images. Zero: it does not gate. [Chapter 07](07_what_the_gates_learned.ipynb).
 #
@@ -158,6 +158,10 @@ assert torch.equal(x_tilde, block(u))
 #
 # | a note says | what holds | shown in |
 # |---|---|---|
+# | the paper is of CVPR 2017 | the contest was in 2017, the paper came to CVPR in 2018 | [chapter 01](01_why_channels.ipynb) |
+# | a convolution adds its channels up with weight 1, so all count alike | how much a channel counts is in its kernel; but it counts the same in every image | [chapter 01](01_why_channels.ipynb) |
+# | a map of $U$ cannot use what the other maps hold | the next convolution mixes them; what lies outside its patch it cannot use | [chapter 01](01_why_channels.ipynb) |
+# | the squeeze finds how the channels relate | each mean is of one channel; the two layers after it relate them | [chapter 01](01_why_channels.ipynb) |
 # | $z_c = \frac{1}{H \cdot C} \sum u_c(i,j)$ | the mean over positions, $\frac{1}{H \cdot W}$ | [chapter 02](02_squeeze_excite_scale.ipynb) |
 # | `F.avg_pool2d(out, out.size(2))` pools globally | for square maps only; `out.mean(dim=(2, 3))` always | [chapter 02](02_squeeze_excite_scale.ipynb) |
 # | `F.sigmoid` | an old spelling of `torch.sigmoid` | [chapter 02](02_squeeze_excite_scale.ipynb) |
