@@ -67,22 +67,37 @@ def test_specificity_of_a_block_is_the_record_s(node) -> None:
 
 
 def test_chapter_07_says_what_is_there() -> None:
-    """The most specific channels of SE_5_2 part animals from vehicles, in SE_2_2 none does and all bands overlap."""
+    """What the explorer's folded answer sees in SE_5_2 and SE_2_2, and what opens the channel of SE_5_1."""
     recorded = results.load_excitations("se_resnet18")
+    index = recorded.classes.index
     vehicles = torch.tensor([name in ("airplane", "automobile", "ship", "truck") for name in recorded.classes])
 
-    def parted(block: str) -> torch.Tensor:  # [C]
-        these, those = recorded[block].mean[vehicles], recorded[block].mean[~vehicles]
+    def most_specific(block: str) -> torch.Tensor:  # means [10, 5]
+        return recorded[block].mean[:, recorded[block].specificity().argsort(descending=True)[:5]]
+
+    def parted(means: torch.Tensor) -> torch.Tensor:  # [channels]
+        these, those = means[vehicles], means[~vehicles]
         return (these.amin(0) > those.amax(0)) | (those.amin(0) > these.amax(0))
 
-    first = recorded["SE_5_2"].specificity().argsort(descending=True)[:5]
-    assert parted("SE_5_2")[first].all()
-    below = recorded["SE_5_2"].mean[vehicles][:, first].mean(0) < recorded["SE_5_2"].mean[~vehicles][:, first].mean(0)
+    last = most_specific("SE_5_2")
+    assert parted(last).all()
+    below = last[vehicles].mean(0) < last[~vehicles].mean(0)
     assert below.any() and not below.all()  # some the other way round
-    assert not parted("SE_2_2").any()
+
+    early = most_specific("SE_2_2")
+    assert parted(early).tolist()[:2] == [True, True]
+    blue = torch.tensor([name in ("airplane", "ship") for name in recorded.classes])
+    others = early[:, ~parted(early)]
+    assert ((others[blue].amin(0) > others[~blue].amax(0)) | (others[blue].amax(0) < others[~blue].amin(0))).all()
     gates = recorded["SE_2_2"]
+    assert (gates.mean.amax(0) - gates.mean.amin(0)).max() < 0.35
     spread = gates.variance.sqrt()
-    assert ((gates.mean - spread).amax(0) <= (gates.mean + spread).amin(0)).all()
+    overlap = (gates.mean - spread).amax(0) <= (gates.mean + spread).amin(0)  # [C]
+    assert overlap.double().mean() > 0.8
+
+    opened = most_specific("SE_5_1")[:, 0]  # [10]
+    assert min(opened[index("frog")], opened[index("ship")]) > 0.9
+    assert max(opened[index("automobile")], opened[index("truck")]) < 0.25
 
 
 def test_it_starts_where_there_is_something_to_see() -> None:
