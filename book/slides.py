@@ -76,9 +76,9 @@ HOUR_END = """\
 - **Late gates depend on the class,** early ones little, in our network.
 - **Not shown in this hour:** whether a network needs gates that move. Chapters 05 and 07 ask."""
 HOUR_END_NOTES = """\
-In the paper's table SE helps: an error of 22.28 % with $r = 16$, of 23.30 % without. Chapter 05 trains our network \
-beside its plain twin, over seeds. Chapter 07 asks whether the gates learned what they show (much of it is in $z$ \
-already), and what the network loses when its gates stand still.
+In the paper's table SE helps: an error of 22.28 % with $r = 16$, of 23.30 % without. Chapter 05 trains a narrow \
+network beside its plain twin, over seeds. Chapter 07 asks whether the gates learned what they show (nearly all of it \
+is in $z$ already), and what the network loses when its gates stand still.
 
 To take home: exercises 2.1 to 2.3, at the end of the sections on squeeze, excite and the block in chapter 02."""
 

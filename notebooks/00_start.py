@@ -66,7 +66,7 @@ print(f"{'images':12} {se.data.load_course_data('test').about}")
 # %% tags=["nbval-ignore-output"]
 from senet_edu import figures
 
-recorded = se.results.load_excitations("se_resnet18-quarter")
+recorded = se.results.load_excitations("se_resnet18")
 figures.show(
     figures.class_gates(recorded, ["SE_2_1", "SE_5_2"], ("airplane", "cat", "frog", "truck")),
     alt="Mean gate of four classes over the channels of the first and of the last SE block of a trained network, "

@@ -48,7 +48,7 @@ def run(python: Path, *arguments: str | Path, cwd: Path) -> str:
 
 
 def test_the_package_is_the_wheels_and_has_its_assets(installed: Path, tmp_path: Path) -> None:
-    code = "import senet_edu as se; print(se.__file__); se.results.load_network('se_resnet18-quarter')"
+    code = "import senet_edu as se; print(se.__file__); se.create_model('se_resnet18', pretrained=True)"
     code += "; from senet_edu.widgets import explorer; explorer.module('reduction.mjs')"
     where = run(installed, "-c", code, cwd=tmp_path)
     assert str(installed.parents[1]) in where
