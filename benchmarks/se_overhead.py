@@ -10,8 +10,6 @@ for memory counts as SE.
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import time
 from functools import partial
 from typing import Any
@@ -21,6 +19,7 @@ from torch import Tensor, nn
 
 import senet_edu as se
 from senet_edu import cost, results
+from senet_edu.training.machine import keep_freed_memory
 
 NAME = "se-overhead"
 BATCH = {"full": 16, "quarter": 64}
@@ -57,22 +56,10 @@ def measure(width: float, batch: int, device: torch.device) -> dict[str, Any]:
     return found
 
 
-def keep_freed_memory() -> None:
-    """Let glibc keep what is freed: fresh pages cost time, and which network asks for them depends on what ran before.
-
-    Without it, which of two networks is faster can change from run to run.
-    """
-    if sys.platform == "linux":
-        mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h
-        libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)
-
-
 def main() -> None:
     started, device = results.now(), se.training.best_device()
     torch.set_num_threads(1)
-    keep_freed_memory()
+    keep_freed_memory()  # which of two networks asks for fresh pages depends on what ran before
     record: dict[str, Any] = {
         "name": NAME,
         "data": "random numbers in the shape of CIFAR-10's images, float32",

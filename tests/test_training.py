@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import subprocess
 import sys
 
 import numpy as np
@@ -784,6 +785,28 @@ def test_speed_is_refused_in_words(monkeypatch):
     monkeypatch.setenv("SENET_EDU_SPEED", "fast")
     with pytest.raises(ValueError, match="'quick' or 'full', not 'fast'"):
         speed()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is kept on Linux alone")
+def test_freed_memory_is_kept():
+    """A large tensor made again takes no fresh pages: they were not given back."""
+    code = """
+import resource, torch
+from senet_edu.training.machine import keep_freed_memory
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def asked():
+    before = faults()
+    for _ in range(4):
+        torch.ones(2**24)  # 64 MB, 16,384 pages
+    return faults() - before
+asked()
+usual = asked()
+keep_freed_memory()
+asked()
+print(usual, asked())
+"""
+    usual, kept = map(int, subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.split())
+    assert kept < usual / 10
 
 
 def test_description_of_the_machine():

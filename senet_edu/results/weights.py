@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -48,7 +48,7 @@ def load_pretrained(model: nn.Module, config: dict[str, Any], wanted: bool | str
     """
     shipped = {name: load_record(name) for name in list_weights()}
     for name, record in shipped.items():
-        if wanted in (True, name) and config_of(record) == config:
+        if wanted in (True, name) and describes(record["model"], config):
             return load_weights(model, records.WEIGHTS / f"{name}.safetensors", record["weights_sha256"])
     have = "; ".join(f"{name}: {record['model']}" for name, record in shipped.items()) or "none"
     raise ValueError(
@@ -56,10 +56,10 @@ def load_pretrained(model: nn.Module, config: dict[str, Any], wanted: bool | str
     )
 
 
-def config_of(record: dict[str, Any]) -> dict[str, Any]:
-    """All arguments that build a record's network; one younger than the record stands at its default."""
-    with torch.device("meta"):  # shapes without values: nothing is computed
-        return create_model(**record["model"]).config
+def describes(recorded: dict[str, Any], config: dict[str, Any]) -> bool:
+    """Whether a record's arguments are those of a network; one younger than the record stands at its default."""
+    usual = {name: argument.default for name, argument in signature(create_model).parameters.items()}
+    return recorded.keys() <= config.keys() and all(recorded.get(k, usual[k]) == v for k, v in config.items())
 
 
 def restore(record: dict[str, Any], path: Path) -> NamedNetwork:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from senet_edu.data import Images
 from senet_edu.training import processes
-from senet_edu.training.machine import Precision, best_device, best_precision
+from senet_edu.training.machine import Precision, best_device, best_precision, keep_freed_memory
 from senet_edu.training.recipe import normalise
 
 
@@ -44,6 +44,8 @@ def predict(
     """
     device = torch.device("cpu") if cpu else best_device()
     precision = precision or best_precision(device)
+    if device.type == "cpu":
+        keep_freed_memory()
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     lower = torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)  # also where a caller has another
     home = next(model.parameters()).device

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from senet_edu.data import Images
 from senet_edu.training import checkpoint, processes
 from senet_edu.training.evaluation import count_right
-from senet_edu.training.machine import Precision, best_precision
+from senet_edu.training.machine import Precision, best_precision, keep_freed_memory
 from senet_edu.training.recipe import EpochPlan, Recipe, learning_rate, norms, parameter_groups
 from senet_edu.training.session import Run, Session, TrainingError, checksum, explanation
 
@@ -88,6 +88,8 @@ def fit(
         if precision is None and found is not None:
             precision = found[0]["config"]["precision"]  # go on as it began, even if this machine would choose another
         accelerator, precision = start(precision, cpu, compiled)
+        if accelerator.device.type == "cpu":
+            keep_freed_memory()
         run = Run(recipe, seed, precision, accelerator.device.type, accelerator.num_processes, compiled, started_from)
         try:
             train(model, images, labels, run, accelerator, validation, folder, found, progress, on_epoch)
