@@ -57,7 +57,7 @@ def keep_freed_memory() -> None:
     """On Linux, let this process keep the memory that it frees, for the next tensor of that size.
 
     By default glibc gives large pieces back at once, and every step asks the system for the same pages anew, which it
-    clears one by one: on a CPU that takes up to half of the time. (Where the C library is another one, nothing is done.)
+    clears one by one: on a CPU that can take as long as the computing. (With another C library nothing is done.)
     """
     if sys.platform != "linux":
         return
