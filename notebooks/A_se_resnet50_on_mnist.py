@@ -367,7 +367,7 @@ for k, name in enumerate(test_set.classes):
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# In the run on this page, more: from the lowest to the highest class mean it is further at each of the four blocks than at the one before. But SE_2_3 does not treat all digits alike: all lines lie on each other but one, that of the 1. Its gates move little, and what moves goes with the digit, as the table below says. In SE_5_3 the 1 stands apart again, and the others from each other too. (Another seed may single out another digit. The paper reports that early blocks treat classes alike; and that its last block, SE_5_3 on ImageNet, shows one pattern for all classes up to scale. Ours does not.)
+# In the run on this page, more: from the lowest to the highest class mean it is further at each of the four blocks than at the one before. But SE_2_3 does not treat all digits alike: all lines lie on each other but one, that of the 1. Its gates move little, and what moves goes with the digit, as the table below says. In SE_5_3 the lines lie apart in most channels; the 1 still stands out of the four that are drawn, and of all ten digits the 2 lies farthest from the mean. (Another seed may single out another digit. The paper reports that early blocks treat classes alike; and that its last block, SE_5_3 on ImageNet, shows one pattern for all classes up to scale. Ours does not.)
 #
 # </details>
 
