@@ -84,6 +84,10 @@ def test_links_between_chapters_resolve(text: Path) -> None:
 def test_each_error_of_the_notes_is_shown_where_the_list_says() -> None:
     """A phrase of each row of the list must stand in the chapter that the row links to."""
     phrases = {
+        "of CVPR 2017": "One note dates the paper to CVPR 2017",
+        "with weight 1": "adds its channels up with weight 1",
+        "a map of $U$": "a map of $U$ cannot use what the other maps hold",
+        "the squeeze finds": "the squeeze finds how the channels relate",
         r"\frac{1}{H \cdot C}": "divides by $H \\times C$",
         "F.avg_pool2d(out": "F.avg_pool2d(u, u.size(2))",
         "`F.sigmoid`": "One note writes `F.sigmoid`",
