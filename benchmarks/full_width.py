@@ -10,7 +10,6 @@ The recipe was not tuned. A run goes on where it was stopped. Of the first run t
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -27,16 +26,16 @@ FIRST, RUN = Path(f"runs/{NAME}-first"), Path(f"runs/{NAME}")
 
 def main() -> None:
     model, test = results.load_run(RUN), se.load_cifar10(split="test")
-    record = json.loads((RUN / "record.json").read_text(encoding="utf-8")) | {"trial": NAME}
+    first, record = (results.read_record(folder / "record.json") for folder in (FIRST, RUN))
+    if first["weights_sha256"] not in record["started_from"]:
+        raise SystemExit(f"{RUN} did not begin with the weights in {FIRST}")
+    record |= {"trial": NAME}
     part = balanced_subset(test[1], 100, seed=0)  # what CI has time for
     record["accuracy_of_part"] = se.evaluate(model, test[0][part], test[1][part], precision="no").accuracy
     torch.manual_seed(record["seed"])
     fresh = se.create_model(**record["model"])
     trials.record_gates(model, fresh, record, test, CIFAR10_CLASSES, RUN)
     trials.publish(NAME, RUN)
-    first = json.loads((FIRST / "record.json").read_text(encoding="utf-8"))
-    if first["weights_sha256"] not in record["started_from"]:
-        raise SystemExit(f"{RUN} did not begin with the weights in {FIRST}")
     results.write_record(first | {"name": FIRST.name}, results.RECORDS / f"{FIRST.name}.json")
 
     gates = RUN / "gates"

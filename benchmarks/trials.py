@@ -3,7 +3,6 @@ stopped, and leaves a record in its folder."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -19,13 +18,13 @@ from senet_edu.models import se_blocks
 def measured(folder: Path) -> bool:
     """The trial in `folder` is done, and what its gates do is in its record."""
     path = folder / "record.json"
-    return path.exists() and "trial" in json.loads(path.read_text(encoding="utf-8"))
+    return path.exists() and "trial" in results.read_record(path)
 
 
 def finished(out: Path) -> list[dict[str, Any]]:
     """The records of all trials in `out` that are done."""
     folders = sorted(path.parent for path in out.glob("*/record.json"))
-    return [json.loads((f / "record.json").read_text(encoding="utf-8")) for f in folders if measured(f)]
+    return [results.read_record(f / "record.json") for f in folders if measured(f)]
 
 
 def refuse_other_runs(records: Mapping[str, dict[str, Any]], first: str) -> None:
@@ -101,7 +100,7 @@ def ship_runs(
 
 def publish(name: str, folder: Path) -> None:
     """Make a trial's network the shipped weights `name`: weights, record, model card, statistics of its gates."""
-    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    record = results.read_record(folder / "record.json")
     model = results.load_run(folder)
     checksum = results.save_weights(model, results.WEIGHTS / f"{name}.safetensors", {"record": name})
     results.write_record(record | {"name": name, "weights_sha256": checksum}, results.RECORDS / f"{name}.json")

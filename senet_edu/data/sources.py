@@ -91,9 +91,15 @@ def cache_folder() -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """The file's sha256 in hex; hashed once a process while its size and time of change stay the same."""
-    status = path.stat()
-    return _sha256(path, status.st_size, status.st_mtime_ns)
+    """The file's sha256 in hex; hashed once a process while its size and time of change stay the same.
+
+    Raises DataError when it cannot be read.
+    """
+    try:
+        status = path.stat()
+        return _sha256(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
 
 
 @lru_cache(maxsize=32)
@@ -120,10 +126,7 @@ def _given_source(path: Path) -> Source:
 
 
 def _archive_source(path: Path) -> Source:
-    try:
-        sha256 = sha256_of(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
+    sha256 = sha256_of(path)
     descriptions = {
         OFFICIAL_SHA256: f"all 60,000 original CIFAR-10 images ({OFFICIAL_ARCHIVE})",
         JPEG_SHA256: "all 60,000 CIFAR-10 images as JPEG of quality 75 "

@@ -100,10 +100,7 @@ def tiny_imagenet_source(root: str | Path | None = None) -> Source:
         return Source("folder", path, None, f"20 classes of Tiny-ImageNet from the folder {path.name}")
     if not path.is_file():
         raise DataError(f"{path}: no such file or folder. Correct the path (root or SENET_EDU_TINY_IMAGENET).")
-    try:
-        sha256 = sha256_of(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
+    sha256 = sha256_of(path)
     copy = f" (sha256 {sha256[:12]}…)" if sha256 != JPEG_SHA256 and path.name != ARCHIVE else ""
     return Source("archive", path, sha256, f"20 classes of Tiny-ImageNet, 64×64, from the archive {path.name}{copy}")
 

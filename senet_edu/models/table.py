@@ -83,9 +83,8 @@ def count_models(
                 "placement" in network.options and (name != network.name or not network.plain)
             ):
                 continue
-            options = {} if placement == "standard" else {"placement": placement}
             try:
-                yield count_network(network, name, bias=bias, **options)
+                yield count_network(network, name, placement=placement, bias=bias)
             except ModuleNotFoundError as error:
                 if missing is None:
                     raise

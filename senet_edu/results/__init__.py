@@ -18,7 +18,7 @@ from senet_edu.results.records import (
     now,
     write_record,
 )
-from senet_edu.results.runs import load_run, make_record, train_recorded
+from senet_edu.results.runs import load_run, make_record, read_record, train_recorded
 from senet_edu.results.weights import (
     list_weights,
     load_excitations,
@@ -49,6 +49,7 @@ __all__ = [
     "make_record",
     "model_card",
     "now",
+    "read_record",
     "save_weights",
     "sha256",
     "summarise_trials",
