@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import senet_edu as se
 from senet_edu import results
+from senet_edu.blocks import foreign_gates
 from senet_edu.models import se_blocks
 
 
@@ -43,24 +44,27 @@ def record_gates(
     classes: Sequence[str],
     folder: Path,
 ) -> None:
-    """Add to a record what the gates of each block do and what is left of the norms of W₁ and W₂; print a line.
+    """Add to a record what the gates of each block do and, in ours, what is left of W₁'s and W₂'s norms; print a line.
 
     Args:
         model, fresh: the network after training, and as it was before.
         record: of the run; it is written into `folder`, the statistics of the gates beside it.
         test, classes: images and labels to record the gates over, and the classes' names.
     """
-    blocks, before = se_blocks(model), se_blocks(fresh)
-    if blocks:
+    blocks, before, rows = se_blocks(model), se_blocks(fresh), []
+    if blocks or foreign_gates(model):
         found = se.record_excitations(model, *test, classes=classes, precision="no")
-        for row in found.summary():
-            block, start = blocks[str(row["block"])], before[str(row["block"])]
+        rows = found.summary()
+        found.save(folder / "excitations.safetensors")
+    for row in rows:
+        name = str(row.pop("block"))
+        if name in blocks:
+            block, start = blocks[name], before[name]
             row["w1_norm_kept"] = (block.fc1.weight.norm() / start.fc1.weight.norm()).item()
             row["w2_norm_kept"] = (block.fc2.weight.norm() / start.fc2.weight.norm()).item()
-            record[block.name] = {key: row[key] for key in row if key != "block"}
-        found.save(folder / "excitations.safetensors")
+        record[name] = row
     results.write_record(record, folder / "record.json")
-    moved = " ".join(f"{record[name]['movement']:.3f}" for name in blocks)
+    moved = " ".join(f"{row['movement']:.3f}" for row in rows)
     print(f"{folder.name:24} {record['accuracy']:.2%}  movement {moved}", flush=True)
 
 

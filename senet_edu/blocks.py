@@ -16,6 +16,9 @@ Squeeze = Literal["avg", "max", "none"]
 Gate = Literal["sigmoid", "tanh", "relu"]
 
 GATES: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}
+# The SE blocks that torchvision and timm put into their own networks, and how these call the layer that puts out gates
+FOREIGN_SE = {"SqueezeExcitation", "SqueezeExcite", "SEModule", "EffectiveSEModule"}
+FOREIGN_GATES = ("scale_activation", "gate", "sigmoid")
 
 
 def squeeze(u: Tensor) -> Tensor:
@@ -161,3 +164,21 @@ def by_name(blocks: Iterable[Named]) -> dict[str, Named]:
         if name:
             named[name] = block
     return named
+
+
+def is_foreign(module: nn.Module) -> bool:
+    """Whether a module is torchvision's or timm's SE block. Told by its class's name: timm need not be installed."""
+    return type(module).__name__ in FOREIGN_SE
+
+
+def foreign_gates(model: nn.Module) -> dict[str, nn.Module]:
+    """For each SE block that torchvision or timm put into a network the layer that puts out its gates [N, C, 1, 1].
+
+    The names are the blocks' places in the network: "SE_features_4_block_2" is ``model.features[4].block[2]``.
+    """
+    layers = {}
+    for path, block in model.named_modules():
+        own = [getattr(block, name) for name in FOREIGN_GATES if hasattr(block, name)] if is_foreign(block) else []
+        if own:
+            layers["SE_" + path.replace(".", "_")] = own[0]
+    return layers

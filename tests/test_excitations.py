@@ -286,6 +286,43 @@ def test_override_of_a_gate_a_position(images) -> None:
     torch.testing.assert_close(found["SE_2_1"].sample, wanted.expand(2, 32))
 
 
+def stock_networks() -> dict[str, tuple[torch.nn.Module, str, str]]:
+    """Networks with SE of their library's own; in each the path of one block and of the layer before its gates."""
+    import timm
+    from torchvision.models import mobilenet_v3_small
+
+    torch.manual_seed(0)
+    return {
+        "torchvision": (mobilenet_v3_small(num_classes=10), "features.4.block.2", "fc2"),
+        "timm, se": (timm.create_model("seresnet18", num_classes=10), "layer2.1.se", "fc2"),
+        "timm, legacy": (timm.create_model("legacy_seresnet18", num_classes=10), "layer2.1.se_module", "fc2"),
+        "timm, efficientnet": (timm.create_model("efficientnet_b0", num_classes=10), "blocks.1.1.se", "conv_expand"),
+        "timm, effective": (timm.create_model("ese_vovnet19b_slim_dw", num_classes=10), "stages.1.blocks.0.attn", "fc"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["torchvision", "timm, se", "timm, legacy", "timm, efficientnet", "timm, effective"])
+def test_gates_of_other_libraries_blocks(images, kind: str) -> None:
+    """Recorded as they are computed, and replaced; parts that are ours alone say so."""
+    network, path, last = stock_networks()[kind]
+    x, y = images[0][:6], images[1][:6]
+    name = "SE_" + path.replace(".", "_")
+    gate = torch.nn.functional.hardsigmoid if kind in ("torchvision", "timm, effective") else torch.sigmoid
+    logits: list[torch.Tensor] = []
+    handle = network.get_submodule(f"{path}.{last}").register_forward_hook(lambda _m, _i, out: logits.append(out))
+    options = {"classes": se.data.SHAPES_CLASSES, "sample": range(6), "precision": "no", "cpu": True}
+    found = se.record_excitations(network, x, y, **options)
+    handle.remove()
+    torch.testing.assert_close(found[name].sample, gate(logits[0]).flatten(1))
+    assert len(found) == sum("Squeeze" in type(m).__name__ or "SEModule" in type(m).__name__ for m in network.modules())
+
+    wanted = torch.linspace(0, 1, found[name].mean.shape[1])
+    with se.override_gates(network, {name: wanted}):
+        assert torch.equal(se.record_excitations(network, x, y, **options)[name].sample, wanted.expand(6, -1))
+    with pytest.raises(ValueError, match="is another library's"):
+        se.excitations.record_controls(network, x, y, classes=se.data.SHAPES_CLASSES)
+
+
 def test_a_plain_network_has_no_gates(images) -> None:
     with pytest.raises(ValueError, match="no gates"):
         se.record_excitations(se.create_model("resnet18", width=1 / 16), *images)

@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor, nn
 
 from senet_edu import cost, excitations
-from senet_edu.blocks import SEBlock
+from senet_edu.blocks import SEBlock, foreign_gates
 from senet_edu.models import create_model, list_models, se_blocks
 from senet_edu.models.legacy import from_legacy_senet
 from senet_edu.models.registry import NETWORKS, Network, find, register
@@ -106,6 +106,13 @@ def test_counts_and_stages_of_a_named_network(name: str) -> None:
         if printed is not None:
             close = abs(ours / (1e9 * printed) - 1) <= TOLERANCE
             assert close != bool(network.note), "a note is needed where the counts differ, and only there"
+
+
+def test_mobilenet_comes_with_se_of_its_own() -> None:
+    """Weights as torchvision documents them; no second version with our blocks."""
+    assert count_network(NETWORKS["mobilenet_v3_small"], "mobilenet_v3_small").parameters == 2_542_856
+    assert "se_mobilenet_v3_small" not in list_models()
+    assert len(foreign_gates(empty("mobilenet_v3_small"))) == 9
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torchvision.ops import SqueezeExcitation
 
 from senet_edu.blocks import SEBlock
 from senet_edu.data import CIFAR10_MEAN, CIFAR10_STD
@@ -126,6 +127,15 @@ def test_se_layers_are_a_group_without_decay():
     every = [id(p) for p in weights["params"] + gains["params"] + se["params"]]
     assert len(every) == len(set(every))
     assert set(every) == {id(p) for p in model.parameters()}
+
+
+def test_se_layers_of_other_libraries_are_in_the_group_without_decay():
+    model = create_model("mobilenet_v3_small")
+    *_, se = parameter_groups(model, Recipe())
+    theirs = [m for m in model.modules() if isinstance(m, SqueezeExcitation)]
+    assert len(theirs) == 9
+    assert {id(p) for p in se["params"]} == {id(p) for block in theirs for p in block.parameters()}
+    assert se["weight_decay"] == 0
 
 
 def test_the_layers_of_selective_kernels_are_in_the_group_without_decay():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from senet_edu.blocks import SEBlock
+from senet_edu.blocks import SEBlock, foreign_gates
 from senet_edu.models import se_blocks
 
 Override = float | Tensor | Callable[[Tensor], Tensor]
@@ -20,7 +20,7 @@ def override_gates(model: nn.Module, gates: Mapping[str, Override]) -> Iterator[
     """Within the `with`, put other gates in place of a network's own.
 
     Args:
-        model: a network with SE blocks.
+        model: a network with SE blocks, ours or those of torchvision and timm, see `record_excitations`.
         gates: for a block's name a number (1.0 takes the block out), a tensor [C] or [N, C] (for NoSqueeze each value
             holds at all positions), or a function of the block's own gates, e.g. ``lambda s: s.flip(0)`` to give each
             image another one's.
@@ -28,9 +28,9 @@ def override_gates(model: nn.Module, gates: Mapping[str, Override]) -> Iterator[
     Raises:
         ValueError: the network has no block of that name, or was compiled; a tensor does not fit the block's gates.
     """
-    blocks = named_blocks(model)
-    if unknown := set(gates) - set(blocks):
-        raise ValueError(f"no block {', '.join(sorted(unknown))}; there are {', '.join(blocks)}")
+    layers = gate_layers(model)
+    if unknown := set(gates) - set(layers):
+        raise ValueError(f"no block {', '.join(sorted(unknown))}; there are {', '.join(layers)}")
 
     def replacement(name: str, value: Override) -> Callable[[nn.Module, object, Tensor], Tensor]:
         def hook(_module: nn.Module, _input: object, s: Tensor) -> Tensor:
@@ -46,9 +46,7 @@ def override_gates(model: nn.Module, gates: Mapping[str, Override]) -> Iterator[
 
         return hook
 
-    with removed_after(
-        blocks[name].gate.register_forward_hook(replacement(name, value)) for name, value in gates.items()
-    ):
+    with removed_after(layers[name].register_forward_hook(replacement(name, value)) for name, value in gates.items()):
         yield
 
 
@@ -63,13 +61,20 @@ def removed_after(hooks: Iterable[RemovableHandle]) -> Iterator[None]:
             handle.remove()
 
 
-def named_blocks(model: nn.Module) -> dict[str, SEBlock]:
-    """The network's SE blocks by name; a ValueError if it has none, or was compiled."""
+def gate_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers that put out the network's gates, by block; a ValueError if it has none, or was compiled."""
     refuse_compiled(model)
-    blocks = se_blocks(model)
-    if not blocks:
+    layers = {name: block.gate for name, block in se_blocks(model).items()} | foreign_gates(model)
+    if not layers:
         raise ValueError("this network has no named SE blocks: a plain network has no gates")
-    return blocks
+    return layers
+
+
+def named_blocks(model: nn.Module) -> dict[str, SEBlock]:
+    """The network's SE blocks by name; a ValueError if it has none, has another library's, or was compiled."""
+    if foreign := gate_layers(model).keys() - se_blocks(model).keys():
+        raise ValueError(f"this needs SE blocks of this package; {min(foreign)} is another library's")
+    return se_blocks(model)
 
 
 def refuse_compiled(model: nn.Module) -> None:

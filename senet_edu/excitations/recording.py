@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from senet_edu.data import Images
-from senet_edu.excitations.overriding import named_blocks, refuse_compiled, removed_after
+from senet_edu.excitations.overriding import gate_layers, named_blocks, refuse_compiled, removed_after
 from senet_edu.excitations.statistics import Excitations, GateStatistics, statistics_of
 from senet_edu.selective import sk_blocks
 from senet_edu.training import predict, processes
@@ -35,7 +35,8 @@ def record_excitations(
     Under a launcher the processes share the images, and each gets the statistics of all of them.
 
     Args:
-        model: a network with SE blocks.
+        model: a network with SE blocks: ours, named SE_{stage}_{block}, or those that torchvision's and timm's own
+            networks bring along, named by their places, such as "SE_features_4_block_2" in MobileNetV3.
         images: uint8 [n, C, H, W].
         labels: int64 [n].
         classes: names of the classes; by default "0", "1", … up to the largest label.
@@ -50,14 +51,14 @@ def record_excitations(
     wanted = torch.as_tensor(sample, dtype=torch.int64)  # [s]
     if not all(0 <= i < len(images) for i in wanted.tolist()):
         raise ValueError(f"the sample has indices beyond the {len(images)} images")
-    blocks = named_blocks(model)
+    layers = gate_layers(model)
     mine = processes.share(len(images))
     recorder = Recorder(labels[mine], len(names), wanted - mine.start)
 
     def look(name: str) -> Callable[[nn.Module, object, Tensor], None]:
         return lambda gate, _input, s: recorder.add(name, gate, s)
 
-    with removed_after(block.gate.register_forward_hook(look(name)) for name, block in blocks.items()):
+    with removed_after(layer.register_forward_hook(look(name)) for name, layer in layers.items()):
         predict(model, images[mine], batch_size=batch_size, precision=precision, cpu=cpu)
     return together(recorder, names, cpu)
 

@@ -59,6 +59,13 @@ def inception_resnet_v2(
     return from_timm("inception_resnet_v2", num_classes, in_channels, make_se, stages)
 
 
+def mobilenet_v3_small(num_classes: int, in_channels: int, make_se: None = None) -> nn.Module:
+    """torchvision's small MobileNetV3 as it comes: with SE blocks of its own (r = 4, hard sigmoid) in nine units."""
+    from torchvision.models import mobilenet_v3_small
+
+    return finish(mobilenet_v3_small(num_classes=num_classes), in_channels, None, None)
+
+
 def from_timm(
     name: str, num_classes: int, in_channels: int, make_se: MakeSE | None, stages: Collection[int] | None
 ) -> nn.Module:

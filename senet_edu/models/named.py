@@ -81,6 +81,16 @@ register(
     )
 )
 register(
+    Network(  # here for the SE blocks that torchvision gave it: their gates are recorded as those of ours
+        "mobilenet_v3_small",
+        borrowed.mobilenet_v3_small,
+        "1905.02244, table 2",
+        with_se=False,
+        stages=(),
+        smallest=32,
+    )
+)
+register(
     Network(
         "bn_inception",
         BNInception,

@@ -15,7 +15,7 @@ from typing import TypeVar, get_args
 
 from torch import nn
 
-from senet_edu.blocks import Gate, SEBlock, Squeeze, by_name
+from senet_edu.blocks import Gate, SEBlock, Squeeze, by_name, is_foreign
 from senet_edu.placement.backbones import FAMILIES, KNOWN, Place
 from senet_edu.placement.hooks import first_link, put_after, put_before
 from senet_edu.placement.residual import Placement
@@ -23,8 +23,6 @@ from senet_edu.placement.residual import Placement
 __all__ = ["PLACEMENTS", "Placement", "add_se", "insert"]
 
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
-# Class names of the SE blocks that torchvision and timm put into their own networks.
-FOREIGN_SE = {"SqueezeExcitation", "SqueezeExcite", "SEModule", "EffectiveSEModule"}
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -123,7 +121,7 @@ def find_places(backbone: nn.Module, placement: Placement) -> list[Place]:
     Raises:
         ValueError: it is not known, or has SE blocks of its library's already.
     """
-    if own := FOREIGN_SE & {type(module).__name__ for module in backbone.modules()}:
+    if own := {type(module).__name__ for module in backbone.modules() if is_foreign(module)}:
         raise ValueError(f"{type(backbone).__name__} has SE of its own ({', '.join(own)})")
     why = ""
     for parent in type(backbone).__mro__:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from senet_edu.blocks import SEBlock
+from senet_edu.blocks import SEBlock, is_foreign
 from senet_edu.data import CIFAR10_MEAN, CIFAR10_STD, Images
 from senet_edu.selective import SKConv
 
@@ -114,7 +114,7 @@ def norms(model: nn.Module) -> list[nn.Module]:
 
 def gate_layers(module: nn.Module) -> list[nn.Module]:
     """What makes gates or attention in a module itself: an SE block, or both layers of an SK convolution."""
-    if isinstance(module, SEBlock):
+    if isinstance(module, SEBlock) or is_foreign(module):
         return [module]
     return [module.fc1, module.fc2] if isinstance(module, SKConv) and module.attends else []
 
