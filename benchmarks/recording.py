@@ -30,7 +30,7 @@ def main() -> None:
     record = {"name": "recording", "data": cifar10_source().description, "images": count, "repeats": REPEATS}
     record |= {"precision": best_precision(device), "device": device.type}
     for name in WEIGHTS:
-        model = results.load_network(name)
+        model = results.load_network(name).to(device)
         steps = {
             "evaluate": partial(predict, model, images),
             "record": partial(se.record_excitations, model, images, labels, classes=CIFAR10_CLASSES),

@@ -130,12 +130,17 @@ def ordinary(
     model.to(device, memory_format=layout).train()
     network = torch.compile(model) if compiled else model
     loader = torch.utils.data.DataLoader(
-        Pictures(*se.load_cifar10(split="train")), BATCH, shuffle=True, num_workers=workers, drop_last=True
+        Pictures(*se.load_cifar10(split="train")),
+        BATCH,
+        shuffle=True,
+        num_workers=workers,
+        drop_last=True,
+        pin_memory=fast and device.type == "cuda",
     )
 
     def train() -> Iterator[None]:
         for x, y in loader:
-            x, y = x.to(device, memory_format=layout), y.to(device)
+            x, y = x.to(device, memory_format=layout, non_blocking=fast), y.to(device, non_blocking=fast)
             with torch.autocast(device.type, dtype=dtype) if dtype else nullcontext():
                 loss = F.cross_entropy(network(x).float(), y)
             optimizer.zero_grad()

@@ -29,11 +29,10 @@ def finished(out: Path) -> list[dict[str, Any]]:
 
 
 def refuse_other_runs(records: Mapping[str, dict[str, Any]], first: str) -> None:
-    """A SystemExit if a run differs from the `first` in seed, recipe or data: then they cannot stand side by side."""
+    """A SystemExit if a run differs from the `first` in more than its network: then they cannot stand side by side."""
     for key, record in records.items():
-        for what in ("seed", "recipe", "data"):
-            if record[what] != records[first][what]:
-                raise SystemExit(f"{key} and {first} differ in {what}: {record[what]} and {records[first][what]}")
+        if found := results.unlike(records[first], record):
+            raise SystemExit(f"{key} and {first} differ in {', '.join(found)}")
 
 
 def record_gates(

@@ -380,7 +380,7 @@ print(list(se.models.se_blocks(mine)))
 assert mine(torch.rand(1, 3, 8, 8)).shape == (1, 64, 8, 8)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# MobileNet v3 is refused for another reason. It was designed with SE inside:
+# MobileNetV3 is refused for another reason. It was designed with SE inside ([chapter 07](07_what_the_gates_learned.ipynb) looks at its gates):
 
 # %% tags=["nbval-check-output"]
 try:
@@ -489,7 +489,7 @@ assert {"resnet50", "se_resnet50", "se_vgg16", "se_bn_inception", "se_resnext50"
 widgets.PriceExplorer(network="resnet50", beside="")
 
 # %% [markdown]
-# All of them, from the same counts (SKNets have no version with SE):
+# All of them, from the same counts (SKNets have no version with SE, and MobileNetV3 has SE of its own):
 
 # %% tags=["nbval-check-output"]
 from senet_edu.models.price import added

@@ -161,7 +161,7 @@ moved = se.training.move(copies, plan.mirrored, plan.shift)  # [20, 3, 32, 32]
 figures.show(
     figures.image_grid(moved),
     alt="One training image twenty times as the network may meet it: mirrored or not, and shifted by up to "
-    f"{recipe.translate} pixels.",
+    f"{recipe.translate} pixel{'s' if recipe.translate > 1 else ''}.",
 )
 
 # %% [markdown]
@@ -223,7 +223,7 @@ for kind, group in zip(("weights", "gains and biases", "SE layers"), groups, str
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# With decay on everything the gates in the middle die: those of SE_3_2 move by 0.09<!-- record: gate-trials.trials.base.movement.SE_3_2 --> with our recipe and by 0.004<!-- record: gate-trials.trials.all-decayed.movement.SE_3_2 --> with decay, those of SE_4_2 by 0.16<!-- record: gate-trials.trials.base.movement.SE_4_2 --> and 0.003<!-- record: gate-trials.trials.all-decayed.movement.SE_4_2 -->. In the last block they still move.
+# With decay on everything the gates in the middle die: those of SE_3_2 move by 0.09<!-- record: gate-trials.trials.base.movement.SE_3_2 --> with our recipe and by 0.004<!-- record: gate-trials.trials.all-decayed.movement.SE_3_2 --> with decay, those of SE_4_2 by 0.16<!-- record: gate-trials.trials.base.movement.SE_4_2 --> and 0.003<!-- record: gate-trials.trials.all-decayed.movement.SE_4_2 -->. In the first and the last they still move.
 #
 # </details>
 
@@ -249,7 +249,7 @@ figures.show(
 # What does a dead gate look like?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Here are the gates of SE_4_2 in both networks: the mean over the images of each of three classes, in fifty of its 64 channels. In the dead block they lie on each other, near 0.5 in every channel: it says the same about every image, and next to nothing about channels.
+# Here are the gates of SE_4_2 in one network of each recipe (seed 0): the mean over the images of each of three classes, in fifty of its 64 channels. In the dead block they lie on each other, near 0.5 in every channel: it says the same about every image, and next to nothing about channels.
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 THREE = ("airplane", "cat", "truck")
@@ -258,7 +258,7 @@ for recipe_name, weights in {"our recipe": "se_resnet18-quarter", "decay on ever
     apart = (gates["SE_4_2"].mean.max(0).values - gates["SE_4_2"].mean.min(0).values).mean()
     print(recipe_name)
     figures.show(
-        figures.class_gates(gates, ["SE_4_2"], THREE),
+        figures.class_gates(gates, ["SE_4_2"], THREE, width=6.5),
         alt=f"Mean gate of airplane, cat and truck over fifty of the 64 channels of SE_4_2, {recipe_name}. From the lowest to the "
         f"highest of ten class means, on average over the channels: {apart:.3f}.",
     )
@@ -267,7 +267,7 @@ for recipe_name, weights in {"our recipe": "se_resnet18-quarter", "decay on ever
 # We tried other changes too, on the same network: 16 to 128 channels, all 50,000 training images, eight epochs.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A row is a trial; the difference in accuracy is against the first row, over the seeds that both have, where there are at least two.
+# A row is a trial; the difference in accuracy is against the first row, over the seeds that both have, where there are at least two. The number after ± is its *standard error*, how far a mean of so few runs typically strays (exercise 5.3 computes it). In the first row $r$ is 16, and no block has fewer than 4 hidden units (`min_hidden=4`), or the first ones would have a single one.
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # > **Before you run the next cell:** does it cost accuracy when the gates die?
@@ -338,7 +338,7 @@ for step in range(20):
 print(f"loss {losses[0]:.2f} before the first step, {losses[-1]:.2f} before the twentieth")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# `se.fit` is the same loop with the learning rate, augmentation, lower precision where the hardware has it, a progress bar, and checkpoints. It is written to be read in one sitting: `senet_edu/training/loop.py`.
+# `se.fit` is the same loop with the learning rate, augmentation, lower precision where the hardware has it, a progress bar, and *checkpoints*: copies of where it stands, on the disk, from which a stopped run goes on. It is written to be read in one sitting: `senet_edu/training/loop.py`.
 #
 # ## Train
 #
@@ -466,7 +466,7 @@ print("continued, and every weight is the same")
 # The recorded runs: SE-ResNet-18 and ResNet-18 with a quarter of the channels (16 to 128), eight epochs on all training images, each with several seeds.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Hidden width is at least 4 (`min_hidden=4`), or the first blocks would have one hidden unit.
+# They are those of our recipe in the trials above: at least 4 hidden units, and no weight decay on SE layers, gains and biases.
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # > **Before you run the next cell:** by how much will SE beat its plain twin here? In the paper's CIFAR-10 table it lowers the error by 1.2 and 1.1 points on ResNet-110 and -164, and by 0.4 on two wider networks.
@@ -474,9 +474,9 @@ print("continued, and every weight is the same")
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# The plain network reached 84.1 %<!-- record: quarter-pairs.baseline_mean -->, SE 84.3 %<!-- record: quarter-pairs.changed_mean --> (means over the seeds in the table). The difference, SE minus plain, is 0.20<!-- record: quarter-pairs.difference_points --> points with a standard error of 0.09<!-- record: quarter-pairs.standard_error_points -->. (The *standard error* says how far a mean of $n$ runs typically strays; exercise 5.3 computes it.)
+# By nothing that shows. The plain network reached 84.3 %<!-- record: quarter-pairs.baseline_mean -->, SE 84.3 %<!-- record: quarter-pairs.changed_mean --> (means over the five seeds). The difference, SE minus plain, is 0.05<!-- record: quarter-pairs.difference_points --> points with a standard error of 0.11<!-- record: quarter-pairs.standard_error_points -->.
 #
-# Before you believe it: we had trained three other pairs, with weight decay on gains and biases too and all else the same. They gave -0.19<!-- record: quarter-pairs-norms-decayed.difference_points --> points with a standard error of 0.09<!-- record: quarter-pairs-norms-decayed.standard_error_points -->: as large, and the other way round.
+# The running means are a warning. After three pairs SE was ahead by more than two standard errors; two more pairs took that away. And three other pairs, trained before these with weight decay on gains and biases too, had it the other way round: -0.19<!-- record: quarter-pairs-norms-decayed.difference_points --> points with a standard error of 0.09<!-- record: quarter-pairs-norms-decayed.standard_error_points -->.
 #
 # </details>
 
@@ -485,7 +485,10 @@ pairs = se.results.load_record("quarter-pairs")
 print("seed   ResNet-18   SE-ResNet-18")
 for seed, plain_score, se_score in zip(pairs["seeds"], pairs["baseline"], pairs["changed"], strict=True):
     print(f"{seed:4} {plain_score:11.2%} {se_score:14.2%}")
+d = 100 * (torch.tensor(pairs["changed"]) - torch.tensor(pairs["baseline"]))  # points, one a seed
 print(f"SE minus plain: {pairs['difference_points']:+.2f} points, standard error {pairs['standard_error_points']:.2f}")
+for n in range(3, len(d)):
+    print(f"after {n} pairs: {d[:n].mean():+.2f} points, standard error {d[:n].std() / n**0.5:.2f}")
 
 # %% tags=["nbval-ignore-output"]
 recorded = {
@@ -508,7 +511,7 @@ figures.show(
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# Cat in both, with 69.4 %<!-- record: se_resnet18-quarter.accuracy_per_class.3 --> (SE) and 67.8 %<!-- record: resnet18-quarter.accuracy_per_class.3 -->. The second is not the same: dog with SE, 77.9 %<!-- record: se_resnet18-quarter.accuracy_per_class.5 -->, and bird without, 74.3 %<!-- record: resnet18-quarter.accuracy_per_class.2 -->. (One network each.)
+# Cat in both, with 69.4 %<!-- record: se_resnet18-quarter.accuracy_per_class.3 --> (SE) and 67.8 %<!-- record: resnet18-quarter.accuracy_per_class.3 -->. Then bird without SE, 74.3 %<!-- record: resnet18-quarter.accuracy_per_class.2 -->; with SE dog and bird cannot be told apart, at 77.9 %<!-- record: se_resnet18-quarter.accuracy_per_class.5 --> and 78.1 %<!-- record: se_resnet18-quarter.accuracy_per_class.2 --> of 1,000 images each. (One network each.)
 #
 # </details>
 
@@ -556,15 +559,17 @@ checks.paired_difference(my_paired_difference)
 # How to read the answer: with few seeds the standard deviation itself is uncertain, so a difference must exceed several standard errors before luck is unlikely (at most one case in twenty): 4.3 of them with three seeds, 2.8 with five, about two with many (*Student's t*).
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Turned round, the spread of our pairs tells how many seeds would show a difference of a given size. A true difference of just the threshold is measured below it half of the time; to be found in four cases of five it must exceed the threshold by about one standard error more (the second number in the table). Take it as a rough guide: the spread comes from few pairs.
+# Turned round, the spread of our pairs tells how many seeds would show a difference of a given size. A true difference of just the threshold is measured below it half of the time; to be found in four cases of five it must exceed the threshold by about one standard error more (the second number of each pair below). Take it as a rough guide: the spread comes from few pairs.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 spread = pairs["standard_error_points"] * len(pairs["seeds"]) ** 0.5  # sd of the differences, in points
 # Student's t, by seeds: the standard errors that luck exceeds in one case of twenty, and one of five beyond it
-student = {3: (4.30, 1.06), 4: (3.18, 0.98), 5: (2.78, 0.94), 6: (2.57, 0.92), 8: (2.36, 0.90), 10: (2.26, 0.88)}
+student = {3: (4.30, 1.06), 4: (3.18, 0.98), 5: (2.78, 0.94), 6: (2.57, 0.92)}
+student |= {7: (2.45, 0.91), 8: (2.36, 0.90), 9: (2.31, 0.89), 10: (2.26, 0.88), 11: (2.23, 0.88)}
+student |= {12: (2.20, 0.88), 13: (2.18, 0.87), 14: (2.16, 0.87), 15: (2.14, 0.87), 16: (2.13, 0.87)}
 print(f"SE minus plain: {pairs['difference_points'] / pairs['standard_error_points']:+.1f} standard errors")
 for points in (1.0, 0.5, 0.2):
-    seeds = next((n for n, (t, u) in student.items() if (t + u) * spread / n**0.5 < points), "more than 10")
+    seeds = next((n for n, (t, u) in student.items() if (t + u) * spread / n**0.5 < points), "more than 16")
     print(f"a difference of {points} points would show, four times in five, with {seeds} seeds")
 
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
@@ -573,7 +578,7 @@ for points in (1.0, 0.5, 0.2):
 # One SE-ResNet-18 with all its channels (64 to 512) was trained on the 50,000 images, on two CPU cores, in two runs: 20 epochs, and 16 more from where those ended. It comes with the course, and [chapter 07](07_what_the_gates_learned.ipynb) is about its gates.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Its recipe is the one above with a shift of up to 4 pixels and cutout of 8×8, and half the peak rate in the second run. It was not tuned; but we had scored the first run on the test images before we decided to go on. The network has no plain twin: it says what SE-ResNet-18 can do here, and nothing about SE against plain.
+# Its recipe is that of the recorded runs above (batch 128, peak rate 0.2) with a shift of up to 4 pixels and cutout of 8×8, and half the peak rate in the second run. It was not tuned; but we had scored the first run on the test images before we decided to go on. The network has no plain twin: it says what SE-ResNet-18 can do here, and nothing about SE against plain.
 
 # %% tags=["nbval-check-output"]
 first, full = (se.results.load_record(name) for name in ("se_resnet18-first", "se_resnet18"))
@@ -607,7 +612,7 @@ figures.show(
 # ## What to take along
 #
 # - **The paper says:** SE lowers the CIFAR-10 error of ResNet-110 from 6.37 to 5.21 % and of ResNet-164 from 5.46 to 4.39 % (table 4). It reports no ResNet-18 and no spread over seeds.
-# - **We measured:** on a narrow ResNet-18, eight epochs and slightly lossy copies of the images, a difference (SE minus plain) of 0.20<!-- record: quarter-pairs.difference_points --> points over three pairs, with a standard error of 0.09<!-- record: quarter-pairs.standard_error_points -->; under a recipe that differs in weight decay only, -0.19<!-- record: quarter-pairs-norms-decayed.difference_points --> points, as sure of itself. Three seeds are too few for differences of this size. Nothing here shows that SE helps, or harms.
+# - **We measured:** on a narrow ResNet-18, eight epochs and slightly lossy copies of the images, a difference (SE minus plain) of 0.05<!-- record: quarter-pairs.difference_points --> points over five pairs, with a standard error of 0.11<!-- record: quarter-pairs.standard_error_points -->. Nothing here shows that SE helps, or harms; three pairs at a time had seemed to show both.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # - **They differ** in depth, width, length of training and images. Longer training, full width and more seeds are the next things to try: set `SENET_EDU_SPEED=full` on a GPU.

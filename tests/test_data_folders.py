@@ -282,6 +282,18 @@ def test_the_download_of_tiny_imagenet_is_fetched_then_read(tmp_path: Path, monk
     assert fetched == [(tiny_imagenet.URLS, tiny_imagenet.MD5, 248_100_043)]
 
 
+def test_an_earlier_download_is_used_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is: when it is damaged that is said, and no host is asked."""
+    monkeypatch.setattr(tiny_imagenet.download, "download", lambda *_: pytest.fail("a host was asked"))
+    cached = tmp_path / "cache" / tiny_imagenet.ARCHIVE
+    cached.parent.mkdir()
+    write(cached, original())
+    assert len(load_tiny_imagenet(split="test")[1]) == 20
+    cached.write_bytes(cached.read_bytes()[:2000])
+    with pytest.raises(DataError, match=tiny_imagenet.ARCHIVE):
+        load_tiny_imagenet(split="test")
+
+
 @pytest.fixture(scope="module")
 def real() -> Path:
     if not os.environ.get("SENET_EDU_TINY_IMAGENET"):

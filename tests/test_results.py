@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.metadata
 import json
 import os
 import statistics
@@ -102,7 +104,7 @@ def test_recorded_speeds_are_those_the_course_promises() -> None:
 
 
 def test_recorded_excitations_agree_with_their_record() -> None:
-    for name in (name for name in results.list_weights() if name.startswith("se_")):
+    for name in (name for name in results.list_weights() if name.startswith(("se_", "mobilenet_"))):
         records = [results.load_record(n) for n in (name, f"{name}-gates") if n in results.list_records()]
         for row in results.load_excitations(name).summary():
             values = {key: value for key, value in row.items() if key != "block"}
@@ -130,15 +132,18 @@ def test_weights_on_part_of_the_real_test_images(
         assert ((found[block].mean - gates.mean).abs() / (standard_error + 1e-4)).mean() < 1.5
 
 
-def test_weights_for_tiny_imagenet_on_its_test_images() -> None:
-    """All 1,000: the shipped network is as good as its record says, to an image."""
+@pytest.mark.parametrize("name", ["se_resnet18-quarter-tiny-imagenet", "mobilenet_v3_small-tiny-imagenet"])
+def test_weights_for_tiny_imagenet_on_its_test_images(name: str) -> None:
+    """All 1,000: the shipped network is as good as its record says, to an image; its gates are those recorded."""
     if not os.environ.get("SENET_EDU_TINY_IMAGENET"):
         pytest.skip("SENET_EDU_TINY_IMAGENET is not set")
-    name = "se_resnet18-quarter-tiny-imagenet"
     record, network = results.load_record(name), results.load_network(name)
     images, labels = se.data.load_tiny_imagenet(split="test")
     right = se.training.predict(network, images, precision="no").argmax(dim=1) == labels  # [n]
     assert right.float().mean().item() == pytest.approx(record["accuracy"], abs=0.0011)
+    found = se.record_excitations(network, images, labels, classes=record["classes"], precision="no")
+    for block, gates in results.load_excitations(name).items():
+        torch.testing.assert_close(found[block].mean, gates.mean, atol=1e-3, rtol=0)
 
 
 PAIRS = {
@@ -160,8 +165,16 @@ def test_only_like_is_compared_with_like() -> None:
     plain, with_se = ([f"trials/{trial}-seed{seed}" for seed in range(3)] for trial in ("plain", "base"))
     with pytest.raises(ValueError, match="differ in seed"):
         results.compare("x", plain[:2], with_se[1:3])
-    with pytest.raises(ValueError, match="differ in seed, recipe"):
+    with pytest.raises(ValueError, match="differ in recipe"):
         results.compare("x", plain[:2], [f"trials/norms-decayed-seed{seed}" for seed in range(2)])
+    cpu = results.load_record("trials/plain-seed0")
+    assert results.unlike(cpu, cpu | {"device": "cuda", "precision": "fp16"}) == ["device", "precision"]
+    younger = dataclasses.asdict(se.Recipe())
+    assert cpu["recipe"].keys() < younger.keys()
+    assert results.unlike(cpu, cpu | {"recipe": younger | cpu["recipe"]}) == []
+    runs = [cpu | {"trial": "a", "what": "a"}, cpu | {"trial": "b", "what": "b", "precision": "no"}]
+    with pytest.raises(ValueError, match="a and b of seed 0 differ in precision"):
+        results.summarise_trials("x", "a", runs)
     with pytest.raises(ValueError, match="at least two pairs"):
         results.compare("x", plain[:1], with_se[:1])
 
@@ -310,8 +323,15 @@ def test_commit_names_the_checkout_or_the_version(monkeypatch: pytest.MonkeyPatc
     def no_git(*_args: object, **_kwargs: object) -> None:
         raise FileNotFoundError("git")
 
+    def not_installed(_package: str) -> str:
+        raise importlib.metadata.PackageNotFoundError
+
     monkeypatch.setattr(subprocess, "run", no_git)
     assert results.commit().startswith("senet-edu ")
+    monkeypatch.setattr(importlib.metadata, "version", not_installed)
+    assert results.commit() == "unknown"
+    monkeypatch.setenv("SENET_EDU_COMMIT", "0123abc")
+    assert results.commit() == "0123abc"
 
 
 def test_commit_is_not_that_of_the_repository_around_an_installed_package(

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -656,6 +657,26 @@ def test_a_checkpoint_goes_on_in_its_own_precision(tmp_path, monkeypatch):
     assert len(run.history) == 2
 
 
+def test_fp16_on_a_cpu_is_refused():
+    """Accelerate would train in float32, and the record would say fp16."""
+    with pytest.raises(ValueError, match="fp16 is for GPUs"):
+        fit(network(), *bright_or_dark(8), Recipe(epochs=1, batch_size=8), precision="fp16", cpu=True, progress=False)
+
+
+def test_the_wait_for_a_gpu_at_the_end_of_an_epoch_is_counted(monkeypatch):
+    """What an epoch's steps left to be computed is waited for when their sums are read, twice an epoch."""
+    read = Tensor.tolist
+
+    def slowly(values):
+        if values.dtype == torch.float64:  # the running sums
+            time.sleep(0.05)
+        return read(values)
+
+    monkeypatch.setattr(Tensor, "tolist", slowly)
+    run = fit(network(), *bright_or_dark(16), Recipe(epochs=2, batch_size=8), precision="no", cpu=True, progress=False)
+    assert all(row["seconds"] >= 0.1 for row in run.history)
+
+
 # Evaluation
 
 
@@ -756,6 +777,14 @@ def test_precision_on_a_gpu(monkeypatch, native, wanted):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_bf16_supported)
     assert best_precision() == best_precision(torch.device("cuda")) == wanted
     assert asked == [False, False]
+
+
+def test_each_process_of_a_launcher_has_its_own_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert machine_module.best_device() == torch.device("cuda", 0)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert machine_module.best_device() == torch.device("cuda", 3)
 
 
 @pytest.mark.parametrize(("avx512", "amx", "wanted"), [(0, 0, "no"), (1, 0, "bf16"), (0, 1, "bf16")])

@@ -91,10 +91,11 @@ def tiny_imagenet_source(root: str | Path | None = None) -> Source:
     """
     given = root if root is not None else os.environ.get("SENET_EDU_TINY_IMAGENET") or None
     if given is None:
-        path = cache_folder() / ARCHIVE
-        if not path.is_file() and os.environ.get("SENET_EDU_OFFLINE", "0") not in ("", "0"):
+        given = cache_folder() / ARCHIVE
+        if os.environ.get("SENET_EDU_OFFLINE", "0") in ("", "0"):
+            return Source("download", given, None, "20 classes of Tiny-ImageNet, fetched from its host")
+        if not given.is_file():
             raise DataNotFoundError(f"No copy of Tiny-ImageNet here, and SENET_EDU_OFFLINE is set. {WAYS_OUT}")
-        return Source("download", path, None, "20 classes of Tiny-ImageNet, fetched from its host")
     path = Path(given).expanduser()
     if path.is_dir():
         return Source("folder", path, None, f"20 classes of Tiny-ImageNet from the folder {path.name}")

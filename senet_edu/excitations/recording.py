@@ -178,7 +178,8 @@ class Recorder:
 
         here = (self.sample >= first) & (self.sample < last)
         rows = self.sampled.setdefault(name, torch.zeros(len(self.sample), gates.shape[1]))  # [s, C]
-        rows[here] = gates.float().cpu()[self.sample[here] - first]
+        if here.any():  # a copy waits for a GPU
+            rows[here] = gates.float().cpu()[self.sample[here] - first]
 
     def result(self, name: str) -> GateStatistics:
         kept = self.statistics[name]

@@ -38,7 +38,7 @@ def class_gates(
         channels: how many channels to sample.
         width: inches; letters stay as they are, so in a narrow figure of few blocks they are large.
     """
-    figure, axes = panels(blocks, 2, 2.5, "sampled channel", "gate", width)
+    figure, axes = panels(blocks, min(2, len(blocks)), 2.5, "sampled channel", "gate", width)
     for name, axis in zip(blocks, axes.flat, strict=False):
         gates = excitations[name]
         which = sampled_channels(gates.mean.shape[1], channels)

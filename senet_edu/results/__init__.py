@@ -4,7 +4,7 @@ A number in a chapter about our own runs is read from a record.
 """
 
 from senet_edu.results.claims import false_claims
-from senet_edu.results.comparisons import compare, summarise_trials
+from senet_edu.results.comparisons import compare, summarise_trials, unlike
 from senet_edu.results.records import (
     EXCITATIONS,
     RECORDS,
@@ -53,6 +53,7 @@ __all__ = [
     "save_weights",
     "sha256",
     "summarise_trials",
+    "unlike",
     "train_recorded",
     "write_record",
 ]

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from senet_edu.results.records import load_record
+from senet_edu.training import Recipe
+
+ALIKE = ("seed", "recipe", "data", "device", "precision")
+
+
+def unlike(one: Mapping[str, Any], other: Mapping[str, Any], among: Sequence[str] = ALIKE) -> list[str]:
+    """In which of these two records of runs differ. A recipe's setting younger than the record had its default."""
+
+    def said(record: Mapping[str, Any], what: str) -> Any:
+        return dataclasses.asdict(Recipe()) | record["recipe"] if what == "recipe" else record.get(what)
+
+    return [what for what in among if said(one, what) != said(other, what)]
 
 
 def compare(name: str, baseline: Sequence[str], changed: Sequence[str]) -> dict[str, Any]:
@@ -21,14 +34,14 @@ def compare(name: str, baseline: Sequence[str], changed: Sequence[str]) -> dict[
         differences, changed minus baseline, in percentage points.
 
     Raises:
-        ValueError: fewer than two pairs, or records that are not of the same seeds, recipe and data.
+        ValueError: fewer than two pairs, or records that differ in seed, recipe, data, device or precision.
     """
     if len(baseline) < 2:
         raise ValueError("a spread needs at least two pairs of runs")
     pairs = [(load_record(b), load_record(c)) for b, c in zip(baseline, changed, strict=True)]
     for before, after in pairs:
-        if any(before[key] != after[key] for key in ("seed", "recipe", "data")):
-            raise ValueError(f"{before['name']} and {after['name']} differ in seed, recipe or data")
+        if found := unlike(before, after):
+            raise ValueError(f"{before['name']} and {after['name']} differ in {', '.join(found)}")
     accuracies = [(before["accuracy"], after["accuracy"]) for before, after in pairs]
     differences = [100 * (after - before) for before, after in accuracies]
     return {
@@ -57,6 +70,9 @@ def summarise_trials(name: str, baseline: str, records: Sequence[dict[str, Any]]
         Per trial: seeds; mean and standard deviation of the accuracy (shares); mean and standard error of its
         difference from the baseline over common seeds (points; None with fewer than two); per block the mean over
         seeds of movement and specificity; the least movement and the least norm kept of any block and seed.
+
+    Raises:
+        ValueError: runs that are compared differ in data, device or precision.
     """
     runs: dict[str, dict[int, dict[str, Any]]] = {}
     for record in sorted(records, key=lambda r: (r["trial"] != baseline, r["trial"], r["seed"])):
@@ -65,6 +81,9 @@ def summarise_trials(name: str, baseline: str, records: Sequence[dict[str, Any]]
     for trial, by_seed in runs.items():
         accuracies = [record["accuracy"] for record in by_seed.values()]
         common = sorted(by_seed.keys() & runs[baseline].keys()) if trial != baseline else []
+        for seed in common:
+            if found := unlike(runs[baseline][seed], by_seed[seed], ("data", "device", "precision")):
+                raise ValueError(f"{baseline} and {trial} of seed {seed} differ in {', '.join(found)}")
         points = [100 * (by_seed[seed]["accuracy"] - runs[baseline][seed]["accuracy"]) for seed in common]
         enough = len(points) > 1
         row: dict[str, Any] = {

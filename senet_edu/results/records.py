@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -73,9 +74,12 @@ def now() -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout that runs, with "+changes" if it has any; the package's version outside one."""
+    """The commit of the checkout that runs, with "+changes" if it has any.
+
+    Outside a checkout, as in a copy of one without its history: SENET_EDU_COMMIT if set, else the package's version.
+    """
     import subprocess
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
     def git(*arguments: str) -> str:
         call = ["git", "-C", str(Path(__file__).parent), *arguments]
@@ -86,4 +90,9 @@ def commit() -> str:
             raise FileNotFoundError("an installed package inside somebody else's repository")
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
+        if given := os.environ.get("SENET_EDU_COMMIT"):
+            return given
+    try:
         return f"senet-edu {version('senet-edu')}"
+    except PackageNotFoundError:  # neither a checkout nor installed
+        return "unknown"

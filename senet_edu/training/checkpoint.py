@@ -72,7 +72,7 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state
     for i, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{slot}": v for slot, v in slots.items() if isinstance(v, Tensor)}
     tensors["random.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():  # not that of a GPU that this run leaves alone
         tensors["random.cuda"] = torch.cuda.get_rng_state()
     # Copies: safetensors takes no tensors that share memory, as tied weights do
     tensors = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
@@ -137,7 +137,7 @@ def restore(folder: Path, tensors: dict[str, Tensor], model: nn.Module, optimize
             restored["state"].setdefault(int(i), {})[slot] = value
     optimizer.load_state_dict(restored)
     torch.set_rng_state(tensors["random.cpu"])
-    if "random.cuda" in tensors and torch.cuda.is_available():
+    if "random.cuda" in tensors and torch.cuda.is_initialized():
         torch.cuda.set_rng_state(tensors["random.cuda"])
 
 

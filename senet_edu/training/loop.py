@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,7 @@ def fit(
 
     Raises:
         ValueError: images, labels and logits do not fit together, there are none, or too few for the processes; the
-            network is compiled or wrapped already.
+            network is compiled or wrapped already; "fp16" on a CPU.
         TrainingError: out of memory, the loss is no longer a number, or another process of this run has ended.
         CheckpointError: the checkpoint in `folder` is damaged, or of a run with other settings, or in use.
         DataError: an image of a folder cannot be read.
@@ -176,11 +177,20 @@ def start(precision: Precision | None, cpu: bool, compiled: bool = False) -> tup
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
-    if precision is None:
-        precision = best_precision(torch.device("cpu") if cpu else None)
+    best = best_precision(torch.device("cpu") if cpu else None)
+    precision = precision or best
     AcceleratorState._reset_state(reset_partial_state=True)
     backend = "inductor" if compiled else "no"
-    return Accelerator(mixed_precision=precision, cpu=cpu, dynamo_backend=backend), precision
+    accelerator = Accelerator(mixed_precision=precision, cpu=cpu, dynamo_backend=backend)
+    device = accelerator.device.type
+    if precision == "fp16" and device == "cpu":  # Accelerate would compute in float32 and say nothing
+        raise ValueError(
+            "fp16 is for GPUs, and this would run on a CPU. Give precision 'no' or 'bf16'; a run that began in fp16 "
+            "goes on where there is a GPU, or anew in another folder."
+        )
+    if precision == "bf16" and best == "fp16" and device == "cuda":
+        warnings.warn("this GPU emulates bf16, slowly; a new run in fp16 would be quicker", stacklevel=3)
+    return accelerator, precision
 
 
 def accuracy_on(

@@ -26,9 +26,9 @@ def speed() -> Speed:
 
 
 def best_device() -> torch.device:
-    """The GPU if there is one (NVIDIA's, else Apple's), else the CPU."""
+    """The GPU if there is one (NVIDIA's, else Apple's), else the CPU. Under a launcher, the GPU of this process."""
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")

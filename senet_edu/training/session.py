@@ -156,7 +156,10 @@ class Session:
 
     def epoch_done(self, rate: float, validation_accuracy: float | None) -> None:
         """Add the epoch's row to the history and save."""
-        loss_sum, correct = self.sums.tolist()
+        loss_sum, correct = self.sums.tolist()  # waits for a GPU
+        now = time.monotonic()
+        self.run.seconds += now - self.clock
+        self.clock = now
         images = self.steps * self.share * self.run.processes
         seconds = self.run.seconds - sum(row["seconds"] for row in self.run.history)
         row = {
