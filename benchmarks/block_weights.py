@@ -40,7 +40,7 @@ def load(out: Path) -> dict[str, tuple[dict[str, Any], NamedNetwork]]:
     for key in ("r2", "r4", "r8"):
         folder = out / f"{key}-seed0"
         try:
-            networks[key] = json.loads((folder / "record.json").read_text(encoding="utf-8")), results.load_run(folder)
+            networks[key] = results.read_record(folder / "record.json"), results.load_run(folder)
         except (OSError, results.AssetError):
             raise SystemExit(
                 f"no finished run in {folder}; python benchmarks/gate_trials.py {key}:0 makes it"

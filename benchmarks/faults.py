@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
 import random
 import resource
@@ -51,7 +50,7 @@ def train(folder: Path) -> Outcome:
 def finished(folder: Path) -> Outcome:
     """Of the run in the folder. (Not its file's checksum: that covers the run's name.)"""
     weights = results.load_run(folder).state_dict()
-    history = json.loads((folder / "record.json").read_text(encoding="utf-8"))["history"]
+    history = results.read_record(folder / "record.json")["history"]
     rows = [(row["epoch"], row["loss"], row["accuracy"], row["rate"]) for row in history]
     return checkpoint.digest(weights, {}), rows
 

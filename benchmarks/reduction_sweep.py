@@ -39,7 +39,7 @@ def gather(folders: dict[str, Path]) -> tuple[dict[str, Any], dict[str, Excitati
         path, recorded = folder / "record.json", folder / "excitations.safetensors"
         if not path.exists() or (key != "plain" and not recorded.exists()):
             raise SystemExit(f"{key}: no finished run in {folder}; python benchmarks/gate_trials.py {key}:0 makes it")
-        records[key] = json.loads(path.read_text(encoding="utf-8"))
+        records[key] = results.read_record(path)
         if key != "plain":
             gates[key] = Excitations.load(recorded)
     for key in SHIPPED.keys() - folders.keys():
@@ -94,7 +94,7 @@ def main() -> None:
     sweep |= {key: row(records[key], gates.get(key)) for key in order}
     write_gates({key: gates[key] for key in order if key in gates}, results.EXCITATIONS / f"{NAME}.safetensors")
     path = results.RECORDS / f"{NAME}.json"
-    written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    written = results.read_record(path) if path.exists() else {}
     if {key: written.get(key) for key in sweep} != sweep:
         started = min(record["started"] for record in records.values())
         results.write_record(sweep | results.circumstances(started), path)
