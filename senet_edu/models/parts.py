@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from torch import nn
 
-from senet_edu.models.registry import MakeSE
+from senet_edu.models.registry import MakeSE, Stem
 
 
 def named_se(make_se: MakeSE | None, stages: Collection[int], channels: int, stage: int, block: int) -> nn.Module:
@@ -24,6 +24,13 @@ def scaled(channels: Sequence[int], width: float) -> list[int]:
     if min(widths) < 1:
         raise ValueError(f"width = {width} leaves a stage without channels")
     return widths
+
+
+def stem_layers(in_channels: int, channels: int, stem: Stem, pool: nn.Module) -> tuple[nn.Conv2d, nn.Module]:
+    """First convolution and pooling: "cifar" is 3×3 at full resolution, "imagenet" 7×7 of stride 2 and then `pool`."""
+    if stem == "cifar":
+        return nn.Conv2d(in_channels, channels, 3, 1, padding=1, bias=False), nn.Identity()
+    return nn.Conv2d(in_channels, channels, 7, 2, padding=3, bias=False), pool
 
 
 def conv_norm(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from senet_edu.models.parts import he_normal, named_se, scaled
+from senet_edu.models.parts import he_normal, named_se, scaled, stem_layers
 from senet_edu.models.registry import MakeSE, Stem, Variant
 from senet_edu.placement.residual import BasicUnit, BottleneckUnit, Placement, se_channels
 
@@ -132,18 +132,14 @@ class ResNet(nn.Module):
         widths = scaled((64, 128, 256, 512), width)
         if min(middle_width(w, groups, group_width) for w in widths) < 1:
             raise ValueError(f"width = {width} leaves a stage without channels")
-        if stem == "cifar":
-            self.conv1 = nn.Conv2d(in_channels, widths[0], 3, 1, padding=1, bias=False)
-            self.maxpool: nn.Module = nn.Identity()
-        else:
-            self.conv1 = nn.Conv2d(in_channels, widths[0], 7, 2, padding=3, bias=False)
-            caffe = variant == "caffe"
-            self.maxpool = nn.MaxPool2d(3, 2, padding=0 if caffe else 1, ceil_mode=caffe)
+        caffe = variant == "caffe"
+        pool = nn.MaxPool2d(3, 2, padding=0 if caffe else 1, ceil_mode=caffe)
+        self.conv1, self.maxpool = stem_layers(in_channels, widths[0], stem, pool)
         self.bn1 = nn.BatchNorm2d(widths[0])
         bottleneck: dict[str, Any] = {}
         if block is Bottleneck:
             bottleneck = {"groups": groups, "group_width": group_width}
-            bottleneck["stride_first"] = variant == "caffe" and groups == 1
+            bottleneck["stride_first"] = caffe and groups == 1
 
         channels = widths[0]
         for stage, (depth, stage_width) in enumerate(zip(depths, widths, strict=True), start=2):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from senet_edu.models.parts import he_normal, scaled
+from senet_edu.models.parts import he_normal, scaled, stem_layers
 from senet_edu.models.registry import MakeSE, Stem
 from senet_edu.models.resnet import projection
 from senet_edu.selective import SKConv
@@ -89,12 +89,8 @@ class SKNet(nn.Module):
             raise ValueError("an SKNet has no SE blocks: its attention is in the SK convolutions")
         super().__init__()
         channels, *stage_widths = widths
-        if stem == "cifar":
-            self.conv1 = nn.Conv2d(in_channels, channels, 3, 1, padding=1, bias=False)
-            self.maxpool: nn.Module = nn.Identity()
-        else:
-            self.conv1 = nn.Conv2d(in_channels, channels, 7, 2, padding=3, bias=False)
-            self.maxpool = nn.MaxPool2d(3, 2, ceil_mode=True)  # as in the released model: no padding
+        pool = nn.MaxPool2d(3, 2, ceil_mode=True)  # as in the released model: no padding
+        self.conv1, self.maxpool = stem_layers(in_channels, channels, stem, pool)
         self.bn1 = nn.BatchNorm2d(channels)
         for stage, (depth, width) in enumerate(zip(depths, stage_widths, strict=True), start=2):
             units = []
