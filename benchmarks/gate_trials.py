@@ -68,7 +68,7 @@ TRIALS = {
     "plain": Trial("no SE", model=PLAIN),
     "se-decayed": Trial("weight decay on the SE layers", recipe={"se_weight_decay": 5e-4}),
     "norms-decayed": Trial("weight decay on gains and biases", recipe=DECAYED),
-    "plain-norms-decayed": Trial("the same without SE", model=PLAIN, recipe=DECAYED),
+    "plain-norms-decayed": Trial("no SE, weight decay on gains and biases", model=PLAIN, recipe=DECAYED),
     "all-decayed": Trial("weight decay on everything", recipe={"se_weight_decay": 5e-4, **DECAYED}),
     "norms-decayed-light": Trial(
         "weight decay 2e-4, also on gains and biases", recipe={"weight_decay": 2e-4, **DECAYED}
