@@ -77,7 +77,7 @@ HOUR_END = """\
 - **Not shown in this hour:** whether a network needs gates that move. Chapters 05 and 07 ask."""
 HOUR_END_NOTES = """\
 In the paper's table SE helps: an error of 22.28 % with $r = 16$, of 23.30 % without. Chapter 05 trains a narrow \
-network beside its plain twin, over seeds. Chapter 07 asks whether the gates learned what they show (nearly all of it \
+network beside its plain twin, over seeds. Chapter 07 asks whether the gates learned what they show (most of it \
 is in $z$ already), and what the network loses when its gates stand still.
 
 To take home: exercises 2.1 to 2.3, at the end of the sections on squeeze, excite and the block in chapter 02."""

@@ -223,7 +223,7 @@ for kind, group in zip(("weights", "gains and biases", "SE layers"), groups, str
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# With decay on everything the gates in the middle die: those of SE_3_2 move by 0.09<!-- record: gate-trials.trials.base.movement.SE_3_2 --> with our recipe and by 0.004<!-- record: gate-trials.trials.all-decayed.movement.SE_3_2 --> with decay, those of SE_4_2 by 0.15<!-- record: gate-trials.trials.base.movement.SE_4_2 --> and 0.003<!-- record: gate-trials.trials.all-decayed.movement.SE_4_2 -->. In the first and the last they still move.
+# With decay on everything the gates in the middle die: those of SE_3_2 move by 0.09<!-- record: gate-trials.trials.base.movement.SE_3_2 --> with our recipe and by 0.004<!-- record: gate-trials.trials.all-decayed.movement.SE_3_2 --> with decay, those of SE_4_2 by 0.15<!-- record: gate-trials.trials.base.movement.SE_4_2 --> and 0.003<!-- record: gate-trials.trials.all-decayed.movement.SE_4_2 -->. In the first block and the last they still move.
 #
 # </details>
 
@@ -275,7 +275,7 @@ for recipe_name, weights in {"our recipe": "se_resnet18-quarter", "decay on ever
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# Not that it shows. With weight decay on the SE layers alone a gate moves by 0.05<!-- record: gate-trials.trials.se-decayed.movement.SE_2_1 --> in place of 0.09<!-- record: gate-trials.trials.base.movement.SE_2_1 --> in SE_2_1 and by 0.03<!-- record: gate-trials.trials.se-decayed.movement.SE_4_2 --> in place of 0.15<!-- record: gate-trials.trials.base.movement.SE_4_2 --> in SE_4_2. Over five pairs of runs the accuracy differs by 0.02<!-- record: gate-trials.trials.se-decayed.difference_points --> points, with a standard error of 0.13<!-- record: gate-trials.trials.se-decayed.standard_error_points -->. Decay on gains and biases alone makes the gates move less too; over three pairs it makes -0.13<!-- record: gate-trials.trials.norms-decayed.difference_points --> points with a standard error of 0.11<!-- record: gate-trials.trials.norms-decayed.standard_error_points -->: well within luck. With both the gates in the middle are dead, and that one run has 84.3 %<!-- record: gate-trials.trials.all-decayed.accuracy -->.
+# Neither decay alone kills the gates: they move less. With weight decay on the SE layers alone it is 0.05<!-- record: gate-trials.trials.se-decayed.movement.SE_2_1 --> in place of 0.09<!-- record: gate-trials.trials.base.movement.SE_2_1 --> in SE_2_1 and 0.03<!-- record: gate-trials.trials.se-decayed.movement.SE_4_2 --> in place of 0.15<!-- record: gate-trials.trials.base.movement.SE_4_2 --> in SE_4_2, and over five pairs of runs the accuracy is 0.02<!-- record: gate-trials.trials.se-decayed.difference_points --> points higher, with a standard error of 0.13<!-- record: gate-trials.trials.se-decayed.standard_error_points -->. With decay on gains and biases alone it changes by -0.13<!-- record: gate-trials.trials.norms-decayed.difference_points --> points, with a standard error of 0.11<!-- record: gate-trials.trials.norms-decayed.standard_error_points -->. Both are well within luck. With both decays the gates in the middle die; that is one run, with 84.28 %<!-- record: gate-trials.trials.all-decayed.accuracy -->, which shows no loss and cannot rule one out.
 #
 # So the accuracy of a short run does not tell whether the gates move. One has to look at them. (Rows with one seed say how the gates behave. About accuracy they say next to nothing.)
 #
@@ -283,12 +283,12 @@ for recipe_name, weights in {"our recipe": "se_resnet18-quarter", "decay on ever
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment", "show": "output"}
 print(f"{'trial':44} seeds  accuracy  points ± s.e.   movement: least, most")
-for trial in trials.values():
+for trial in (trial for trial in trials.values() if trial["movement"]):  # those with gates
     d, e = trial["difference_points"], trial["standard_error_points"]
     points = f"{d:+.2f} ± {e:.2f}" if d is not None else ""
     moved = trial["movement"].values()
-    ends = f"{min(moved):.3f}  {max(moved):.3f}" if moved else "no gates"
-    print(f"{trial['what']:44} {len(trial['seeds']):5} {trial['accuracy']:9.1%}  {points:13}   {ends}")
+    ends = f"{min(moved):.3f}  {max(moved):.3f}"
+    print(f"{trial['what']:44} {len(trial['seeds']):5} {trial['accuracy']:9.2%}  {points:13}   {ends}")
 
 # %% [markdown]
 # ### Exercise 5.2: two groups · medium · 8 minutes
@@ -465,7 +465,7 @@ print("continued, and every weight is the same")
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 4}
 # ## On all 50,000 images
 #
-# The recorded runs: SE-ResNet-18 and ResNet-18 with a quarter of the channels (16 to 128), eight epochs on all training images, each with several seeds.
+# The recorded runs: SE-ResNet-18 and ResNet-18 with a quarter of the channels (16 to 128), eight epochs on all training images, each with five seeds.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # They are those of our recipe in the trials above: at least 4 hidden units, and no weight decay on SE layers, gains and biases.
@@ -476,9 +476,9 @@ print("continued, and every weight is the same")
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# By nothing that shows. The plain network reached 84.3 %<!-- record: quarter-pairs.baseline_mean -->, SE 84.3 %<!-- record: quarter-pairs.changed_mean --> (means over the five seeds). The difference, SE minus plain, is 0.05<!-- record: quarter-pairs.difference_points --> points with a standard error of 0.11<!-- record: quarter-pairs.standard_error_points -->.
+# By nothing that shows. The plain network reached 84.3 %<!-- record: quarter-pairs.baseline_mean -->, SE 84.3 %<!-- record: quarter-pairs.changed_mean --> (means over the five seeds). The difference, SE minus plain, is 0.05<!-- record: quarter-pairs.difference_points --> points with a standard error (how far a mean of so few runs typically strays) of 0.11<!-- record: quarter-pairs.standard_error_points -->.
 #
-# The running means are a warning. After three pairs SE was ahead by more than two standard errors; two more pairs took that away. And three other pairs, trained before these with weight decay on gains and biases too, had it the other way round: -0.19<!-- record: quarter-pairs-norms-decayed.difference_points --> points with a standard error of 0.09<!-- record: quarter-pairs-norms-decayed.standard_error_points -->.
+# The running means are a warning. After three pairs SE was ahead by more than two standard errors, which with three runs is not enough (see below), and the fourth took it away. Three other pairs, trained before these with weight decay on gains and biases too, leaned the other way: -0.19<!-- record: quarter-pairs-norms-decayed.difference_points --> points with a standard error of 0.09<!-- record: quarter-pairs-norms-decayed.standard_error_points -->.
 #
 # </details>
 
@@ -513,7 +513,7 @@ figures.show(
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# Cat in both, with 69.4 %<!-- record: se_resnet18-quarter.accuracy_per_class.3 --> (SE) and 67.8 %<!-- record: resnet18-quarter.accuracy_per_class.3 -->. Then bird without SE, 74.3 %<!-- record: resnet18-quarter.accuracy_per_class.2 -->; with SE dog and bird cannot be told apart, at 77.9 %<!-- record: se_resnet18-quarter.accuracy_per_class.5 --> and 78.1 %<!-- record: se_resnet18-quarter.accuracy_per_class.2 --> of 1,000 images each. (One network each.)
+# Cat in both, with 69.4 %<!-- record: se_resnet18-quarter.accuracy_per_class.3 --> (SE) and 67.8 %<!-- record: resnet18-quarter.accuracy_per_class.3 -->. Then bird without SE, 74.3 %<!-- record: resnet18-quarter.accuracy_per_class.2 -->; with SE dog and bird are about equally hard, 77.9 %<!-- record: se_resnet18-quarter.accuracy_per_class.5 --> and 78.1 %<!-- record: se_resnet18-quarter.accuracy_per_class.2 --> of 1,000 images each. (One network each.)
 #
 # </details>
 
@@ -561,7 +561,7 @@ checks.paired_difference(my_paired_difference)
 # How to read the answer: with few seeds the standard deviation itself is uncertain, so a difference must exceed several standard errors before luck is unlikely (at most one case in twenty): 4.3 of them with three seeds, 2.8 with five, about two with many (*Student's t*).
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Turned round, the spread of our pairs tells how many seeds would show a difference of a given size. A true difference of just the threshold is measured below it half of the time; to be found in four cases of five it must exceed the threshold by about one standard error more (the second number of each pair below). Take it as a rough guide: the spread comes from few pairs.
+# Turned round, the spread of our pairs tells how many seeds would show a difference of a given size. A true difference of just the threshold is measured below it half of the time; to be found in four cases of five it must exceed the threshold by about one standard error more (in the code, the second number in each bracket of `student`). Take it as a rough guide: the spread comes from few pairs.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 spread = pairs["standard_error_points"] * len(pairs["seeds"]) ** 0.5  # sd of the differences, in points
@@ -614,7 +614,7 @@ figures.show(
 # ## What to take along
 #
 # - **The paper says:** SE lowers the CIFAR-10 error of ResNet-110 from 6.37 to 5.21 % and of ResNet-164 from 5.46 to 4.39 % (table 4). It reports no ResNet-18 and no spread over seeds.
-# - **We measured:** on a narrow ResNet-18, eight epochs and slightly lossy copies of the images, a difference (SE minus plain) of 0.05<!-- record: quarter-pairs.difference_points --> points over five pairs, with a standard error of 0.11<!-- record: quarter-pairs.standard_error_points -->. Nothing here shows that SE helps, or harms; three pairs at a time had seemed to show both.
+# - **We measured:** on a narrow ResNet-18, eight epochs and slightly lossy copies of the images, a difference (SE minus plain) of 0.05<!-- record: quarter-pairs.difference_points --> points over five pairs, with a standard error of 0.11<!-- record: quarter-pairs.standard_error_points -->. Nothing here shows that SE helps, or harms. (The first three pairs had leaned to SE, three with another weight decay to the plain network.)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # - **They differ** in depth, width, length of training and images. Longer training, full width and more seeds are the next things to try: set `SENET_EDU_SPEED=full` on a GPU.

@@ -33,7 +33,7 @@
 # | download | CIFAR-10, once: 170 MB | the same |
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Nothing is trained here: the network is loaded in a moment. The figures of its gates come from a record over all 10,000 test images. What is computed here and now takes 500 of them at quick speed, and all at full speed, but where it says otherwise.
+# Nothing is trained here: the network is loaded in a moment. The figures of its gates come from a record over all 10,000 test images. What is computed here and now takes 500 of them at quick speed, and all at full speed, unless the text says otherwise.
 
 # %% tags=["nbval-skip", "remove-cell"]
 import sys
@@ -328,7 +328,7 @@ checks.class_means(my_class_means)
 # **Distance from 0.5**: $\sqrt{\frac{1}{n}\sum_i (s_i - 0.5)^2}$.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A *dead* gate, one whose $W_2$ and bias training has brought to zero ([chapter 05](05_train_se_resnet18.ipynb) shows how), stands at $\sigma(0) = 0.5$ for every image.
+# A *dead* gate, one whose weights training has shrunk until it hardly moves ([chapter 05](05_train_se_resnet18.ipynb) shows how), stands near $\sigma(0) = 0.5$ for every image.
 #
 # The table has the mean of each over the channels of a block.
 
@@ -405,9 +405,9 @@ else:
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# In SE_5_2 they are not: the trained gates have 0.71<!-- record: se_resnet18-gates.SE_5_2.specificity -->, $z$ has 0.73<!-- record: se_resnet18-gates.SE_5_2.z_specificity -->, and untrained gates have 0.68<!-- record: se_resnet18-gates.SE_5_2.untrained_specificity -->: there it is the features' own. In the other blocks untrained gates have about two thirds of it or more; the trained ones lead by most in SE_5_1, with 0.46<!-- record: se_resnet18-gates.SE_5_1.specificity --> to 0.36<!-- record: se_resnet18-gates.SE_5_1.untrained_specificity -->. So most of the rise with depth is in $z$ already.
+# In SE_5_2 they are not: the trained gates have 0.71<!-- record: se_resnet18-gates.SE_5_2.specificity -->, $z$ has 0.73<!-- record: se_resnet18-gates.SE_5_2.z_specificity -->, and untrained gates have 0.68<!-- record: se_resnet18-gates.SE_5_2.untrained_specificity -->: there the class is in the features. In the other blocks untrained gates are at least about two thirds as specific as trained ones; these lead by most in SE_5_1, with 0.46<!-- record: se_resnet18-gates.SE_5_1.specificity --> to 0.36<!-- record: se_resnet18-gates.SE_5_1.untrained_specificity -->. So most of the rise with depth is in $z$ already.
 #
-# Movement differs more: here the trained gates move at least twice as far as untrained ones in every block, 0.35<!-- record: se_resnet18-gates.SE_5_2.movement --> in place of 0.14<!-- record: se_resnet18-gates.SE_5_2.untrained_movement --> in SE_5_2. But how far untrained gates move depends on the scale of $W_1$ and $W_2$ before training (ours: He-normal, and $1/\sqrt{\text{hidden}}$), they are one random draw, and in the quarter-width network training left SE_3_2 where it was (0.077<!-- record: se_resnet18-quarter-gates.SE_3_2.movement -->, untrained 0.073<!-- record: se_resnet18-quarter-gates.SE_3_2.untrained_movement -->).
+# Movement differs more: here the trained gates move at least twice as far as untrained ones in every block, 0.35<!-- record: se_resnet18-gates.SE_5_2.movement --> in place of 0.14<!-- record: se_resnet18-gates.SE_5_2.untrained_movement --> in SE_5_2. But how far untrained gates move depends on the scale of $W_1$ and $W_2$ before training (ours: normal, with standard deviation $\sqrt{2/C}$ for $W_1$ and $1/\sqrt{\text{hidden}}$ for $W_2$), they are one random draw, and in the quarter-width network the trained gates of SE_3_2 move no further than untrained ones (0.077<!-- record: se_resnet18-quarter-gates.SE_3_2.movement -->, untrained 0.073<!-- record: se_resnet18-quarter-gates.SE_3_2.untrained_movement -->).
 #
 # </details>
 
@@ -462,7 +462,7 @@ checks.specificity(my_specificity)
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# Seven of the ten: it stands open for all but horses, trucks and automobiles, and is nearly shut for the last. So this channel parts cars and trucks from the rest, and more by closing for them than by opening for one class. (One channel, and picked for its specificity.)
+# Seven of the ten. It is nearly shut for automobiles and trucks, and half shut for horses. So this channel parts trucks and automobiles from most other classes, and more by closing for them than by opening for one. (One channel, and picked for its specificity.)
 #
 # </details>
 
@@ -533,7 +533,7 @@ print(f"{tiny_record['accuracy']:.1%} of {tiny_record['test_images']:,} test ima
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# A little, on average: in SE_2_1 two of the twenty classes lie further apart than two of CIFAR-10's do in a network of the same width. Goldfish and cliff lie further apart than that, but no further than airplane and frog, which differ as much (the table below has all blocks). Class specificity is 0.36<!-- record: se_resnet18-quarter-tiny-imagenet.SE_2_1.specificity --> in SE_2_1, 0.23<!-- record: se_resnet18-quarter-tiny-imagenet.SE_3_2.specificity --> in SE_3_2 and 0.56<!-- record: se_resnet18-quarter-tiny-imagenet.SE_5_2.specificity --> in SE_5_2, with ups and downs between. So in this network the first block does not treat all classes alike. It may be colour, which goldfish, lemons and bananas have of their own; we did not test that. (One network. The paper's has fifty layers and knows a thousand classes.)
+# A little, on average: in SE_2_1 two of the twenty classes lie further apart than two of CIFAR-10's do in a network of the same width. Goldfish and cliff lie further apart than that, but CIFAR-10 has such pairs too: airplane and frog, there its widest (the table below has all blocks). Class specificity is 0.36<!-- record: se_resnet18-quarter-tiny-imagenet.SE_2_1.specificity --> in SE_2_1, 0.23<!-- record: se_resnet18-quarter-tiny-imagenet.SE_3_2.specificity --> in SE_3_2 and 0.56<!-- record: se_resnet18-quarter-tiny-imagenet.SE_5_2.specificity --> in SE_5_2, with ups and downs between. So in this network the first block does not treat all classes alike. It may be colour, which goldfish, lemons and bananas have of their own; we did not test that. (One network. The paper's has fifty layers and knows a thousand classes.)
 #
 # </details>
 
@@ -582,9 +582,9 @@ for name in blocks:
 # %% [markdown]
 # ## A stock network
 #
-# None of this needs blocks of ours. torchvision's *MobileNetV3* was designed with SE inside: nine of the eleven units of the small one have a block, between a *depthwise* convolution, which filters each channel by itself, and the 1×1 convolution that mixes the channels. There $r$ is 4, and the gate is a *hard sigmoid*, three straight lines in place of $\sigma$: 0 below $-3$, $x/6 + 1/2$ between, 1 above 3. We trained it, just as torchvision builds it, on the same twenty classes, for thirty epochs.
+# None of this needs blocks of ours. torchvision's small *MobileNetV3* was designed with SE inside: nine of its eleven units have a block, between a *depthwise* convolution, which filters each channel by itself, and the 1×1 convolution that mixes the channels. There $r$ is about 4 (the hidden width is rounded to a multiple of 8), and the gate is a *hard sigmoid*, three straight lines in place of $\sigma$: 0 below $-3$, $x/6 + 1/2$ between, 1 above 3. We trained it, just as torchvision builds it, on the same twenty classes, for thirty epochs.
 #
-# `record_excitations` finds the gates of torchvision's and timm's own blocks, and names them by their places: `SE_features_4_block_2` is `features[4].block[2]`.
+# `record_excitations` finds the gates of the blocks that torchvision and timm (another library of networks) bring along, and names them by their places: `SE_features_4_block_2` is `features[4].block[2]`.
 
 # %% tags=["nbval-check-output"]
 STOCK = "mobilenet_v3_small-tiny-imagenet"
@@ -628,7 +628,7 @@ figures.show(
 )
 
 # %% [markdown]
-# (torchvision has weights for all 1,000 classes of ImageNet too, a 10 MB download: `torchvision.models.mobilenet_v3_small(weights="DEFAULT")`. `record_excitations` takes that network as it is, with images of 224×224.)
+# (torchvision has weights for all 1,000 classes of ImageNet too, a 10 MB download: `torchvision.models.mobilenet_v3_small(weights="DEFAULT")`. `record_excitations` finds its gates as well, with images of 224×224. It normalises them with CIFAR-10's mean and deviation; ImageNet's, which those weights expect, are close.)
 
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Does it matter that they move?
@@ -666,7 +666,7 @@ else:
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# Gates of one, in every block but the last. Most of that is the level of the whole block: gates of one double what the branch adds to the skip, and one constant for all channels and pictures, the block's mean gate, changes a third as many answers, and each channel's own mean hardly fewer. Another picture's gates change about as many as the constant. In SE_5_2 gates of one change few answers too. The cell below counts; a hundred pictures show a direction, no more.
+# Gates of one, in every block but the last. Most of that is the level of the whole block: gates of one about double what the branch adds to the skip. One constant for all channels and pictures, the block's mean gate, changes a third as many answers in all, each channel's own mean somewhat fewer, another picture's gates about as many as the constant. In SE_5_2 gates of one change hardly any, and another picture's gates a few more, too few to tell apart. The cell below counts; a hundred pictures show a direction, no more.
 #
 # </details>
 

@@ -530,7 +530,7 @@ assert larger[0] > 0.95
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# The 3×3 alone is right on 83.1 %<!-- record: sk-trials.trials.k3.accuracy -->, the 5×5 alone on 81.8 %<!-- record: sk-trials.trials.k5.accuracy -->, both with attention on 83.1 %<!-- record: sk-trials.trials.m2.accuracy -->, both as a plain sum on 83.2 %<!-- record: sk-trials.trials.m2-sum.accuracy -->. So the 5×5 alone is worse, here too, by more than three plain networks of other seeds lie apart (last line below the table). The other three cannot be told apart: these runs do not show that a second kernel helps, or attention.
+# The 3×3 alone is right on 83.1 %<!-- record: sk-trials.trials.k3.accuracy -->, the 5×5 alone on 81.8 %<!-- record: sk-trials.trials.k5.accuracy -->, both with attention on 83.1 %<!-- record: sk-trials.trials.m2.accuracy -->, both as a plain sum on 83.2 %<!-- record: sk-trials.trials.m2-sum.accuracy -->. So the 5×5 alone is worse, here too, by more than plain networks of other seeds lie apart (last line below the table). The other three cannot be told apart: these runs do not show that a second kernel helps, or attention.
 #
 # </details>
 
@@ -600,7 +600,9 @@ for trial, what in names.items():
 missing = [what for trial, what in names.items() if trial not in trials]
 print("not run yet:", "; ".join(missing) or "none")
 pairs = se.results.load_record("quarter-pairs")
-print("plain ResNet-18, 8 epochs, three seeds:", ", ".join(f"{1 - a:.2%}" for a in pairs["baseline"]))
+print(
+    f"plain ResNet-18, 8 epochs, {len(pairs['baseline'])} seeds:", ", ".join(f"{1 - a:.2%}" for a in pairs["baseline"])
+)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Mind what else changes with a trial. A second branch brings weights and arithmetic with it, and attention brings $W$, $A$ and $B$: the column of weights says how much. Of dilation and groups, the paper tried several pairs for the second branch and kept $D = 2$, $G = 32$.

@@ -124,7 +124,7 @@ assert torch.equal(x_tilde, block(u))
 #
 # **Logits.** What a softmax turns into shares of one: the scores of the classes or, in chapter 10, of a channel's branches.
 #
-# **Movement.** The standard deviation of a gate over images. Zero: it does not gate. [Chapter 07](07_what_the_gates_learned.ipynb).
+# **Movement.** The standard deviation of a gate over images. Zero: it is the same for every image. [Chapter 07](07_what_the_gates_learned.ipynb).
 #
 # **Multiply-add.** One multiplication and one addition, as in a dot product; the paper's "FLOPs" are these. [Chapter 03](03_what_attention_costs.ipynb).
 #

@@ -60,7 +60,7 @@ def inception_resnet_v2(
 
 
 def mobilenet_v3_small(num_classes: int, in_channels: int, make_se: None = None) -> nn.Module:
-    """torchvision's small MobileNetV3 as it comes: with SE blocks of its own (r = 4, hard sigmoid) in nine units."""
+    """torchvision's small MobileNetV3 as it comes: nine units have SE of its own (r about 4, hard sigmoid)."""
     from torchvision.models import mobilenet_v3_small
 
     return finish(mobilenet_v3_small(num_classes=num_classes), in_channels, None, None)
