@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 
+# "no" is float32; on NVIDIA GPUs from the A100 on, PyTorch's convolutions then round their factors to TF32's 10 bits
 Precision = Literal["no", "bf16", "fp16"]
 Speed = Literal["quick", "full"]
 
