@@ -29,7 +29,7 @@
 # %% [markdown]
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
-# | time to run | 13 s<!-- record: chapter-times.03_what_attention_costs.seconds --> | the same (estimated: most of it is counting, on the CPU) |
+# | time to run | 9 s<!-- record: chapter-times.03_what_attention_costs.seconds --> | the same (estimated: most of it is counting, on the CPU) |
 # | download | nothing | nothing |
 
 # %% [markdown] slideshow={"slide_type": "notes"}

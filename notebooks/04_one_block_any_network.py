@@ -29,7 +29,7 @@
 # %% [markdown]
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
-# | time to run | 25 s<!-- record: chapter-times.04_one_block_any_network.seconds --> | the same (estimated: it is counting, on the CPU) |
+# | time to run | 16 s<!-- record: chapter-times.04_one_block_any_network.seconds --> | the same (estimated: it is counting, on the CPU) |
 # | download | nothing | nothing |
 
 # %% [markdown] slideshow={"slide_type": "notes"}

@@ -29,7 +29,7 @@
 # %% [markdown]
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
-# | time to run | 8 s<!-- record: chapter-times.10_selective_kernels.seconds --> | the same: nothing is trained (estimated) |
+# | time to run | 9 s<!-- record: chapter-times.10_selective_kernels.seconds --> | the same: nothing is trained (estimated) |
 # | download | CIFAR-10, once: 170 MB | the same |
 
 # %% [markdown] slideshow={"slide_type": "notes"}
