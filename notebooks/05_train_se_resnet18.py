@@ -482,6 +482,7 @@ print("continued, and every weight is the same")
 #
 # </details>
 
+
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment", "show": "output"}
 def show_pairs(name):
     """Accuracies by seed, and SE minus plain in points; returns the record."""
