@@ -93,12 +93,13 @@ def ship_runs(
     records = [record | ({"what": what[record["trial"]]} if what else {}) for record in finished(out)]
     if not records:
         raise SystemExit(f"no finished trial in {out}: run some first")
+    about = {"data": records[0]["data"], **results.circumstances(results.now())}  # before records change the checkout
     for record in records:
         results.write_record(record, results.RECORDS / f"{record['name']}.json")
     for name, trial in published.items():
         if measured(out / trial):
             publish(name, out / trial)
-    return records, {"data": records[0]["data"], **results.circumstances(results.now())}
+    return records, about
 
 
 def publish(name: str, folder: Path) -> None:
