@@ -141,12 +141,13 @@ class Session:
         sums = torch.stack([loss.detach().to(self.wide), correct.to(self.wide)])
         self.sums += self.accelerator.reduce(sums, "sum") if self.run.processes > 1 else sums
         self.bar.update(self.share * self.run.processes)
-        now, behind = time.monotonic(), self.done % self.steps
-        if now - self.clock < 1 and behind:
+        behind = self.done % self.steps
+        if time.monotonic() - self.clock < 1 and behind:
             return
+        loss_sum, correct = self.sums.tolist()  # waits for a GPU: part of the time
+        now = time.monotonic()
         self.run.seconds += now - self.clock
         self.clock = now
-        loss_sum, correct = self.sums.tolist()
         if not math.isfinite(loss_sum):
             raise self.diverged()
         shares = (behind or self.steps) * self.run.processes
@@ -156,10 +157,7 @@ class Session:
 
     def epoch_done(self, rate: float, validation_accuracy: float | None) -> None:
         """Add the epoch's row to the history and save."""
-        loss_sum, correct = self.sums.tolist()  # waits for a GPU
-        now = time.monotonic()
-        self.run.seconds += now - self.clock
-        self.clock = now
+        loss_sum, correct = self.sums.tolist()
         images = self.steps * self.share * self.run.processes
         seconds = self.run.seconds - sum(row["seconds"] for row in self.run.history)
         row = {
