@@ -97,12 +97,18 @@ if not have_images:
 FOUR = ("airplane", "cat", "frog", "truck")
 blocks = list(recorded)  # SE_2_1 … SE_5_2
 
+
+def ranges_of(gates):
+    """How far the mean gates of the classes lie apart, from the lowest to the highest, in each channel [C]."""
+    return gates.mean.max(0).values - gates.mean.min(0).values
+
+
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The first block and the last. The dashed line is the mean over all ten classes.
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
 first_and_last = [blocks[0], blocks[-1]]
-ranges = {n: (recorded[n].mean.max(0).values - recorded[n].mean.min(0).values).mean() for n in blocks}
+ranges = {n: ranges_of(recorded[n]).mean() for n in blocks}
 figures.show(
     figures.class_gates(recorded, first_and_last, FOUR, width=6.5),
     alt="Mean gate of airplane, cat, frog and truck over up to fifty channels of the first and of the last block, and "
@@ -189,9 +195,7 @@ figures.show(
     figures.gate_map(recorded, last_blocks),
     alt="Mean gate of each of the ten classes in every channel of SE_2_2, SE_3_2, SE_4_2 and SE_5_2 as four pictures, "
     "the most class-specific channels on the left. The widest a channel's class means lie apart: "
-    + ", ".join(
-        f"{n} {(recorded[n].mean.max(0).values - recorded[n].mean.min(0).values).max():.2f}" for n in last_blocks
-    ),
+    + ", ".join(f"{n} {ranges_of(recorded[n]).max():.2f}" for n in last_blocks),
 )
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
@@ -543,7 +547,7 @@ figures.show(
     figures.class_gates(tiny, first_and_last, PAPERS_FOUR, width=6.5),
     alt="Mean gate of goldfish, chihuahua, sports car and cliff over all 16 channels of SE_2_1 and over fifty of SE_5_2. "
     "From the lowest to the highest of twenty class means, on average over a block's channels: "
-    + ", ".join(f"{n} {(tiny[n].mean.max(0).values - tiny[n].mean.min(0).values).mean():.2f}" for n in first_and_last)
+    + ", ".join(f"{n} {ranges_of(tiny[n]).mean():.2f}" for n in first_and_last)
     + ".",
 )
 
@@ -622,9 +626,7 @@ figures.show(
     figures.class_gates(stock, ends_of_stock, PAPERS_FOUR),
     alt="MobileNetV3: mean gate of goldfish, chihuahua, sports car and cliff over all 16 channels of its first SE block "
     "and over fifty of the 576 of its last. From the lowest to the highest of twenty class means, on average over a "
-    "block's channels: "
-    + ", ".join(f"{n} {(stock[n].mean.max(0).values - stock[n].mean.min(0).values).mean():.2f}" for n in ends_of_stock)
-    + ".",
+    "block's channels: " + ", ".join(f"{n} {ranges_of(stock[n]).mean():.2f}" for n in ends_of_stock) + ".",
 )
 
 # %% [markdown]

@@ -176,9 +176,10 @@ def foreign_gates(model: nn.Module) -> dict[str, nn.Module]:
 
     The names are the blocks' places in the network: "SE_features_4_block_2" is ``model.features[4].block[2]``.
     """
-    layers = {}
-    for path, block in model.named_modules():
-        own = [getattr(block, name) for name in FOREIGN_GATES if hasattr(block, name)] if is_foreign(block) else []
-        if own:
-            layers["SE_" + path.replace(".", "_")] = own[0]
-    return layers
+    blocks = {path: block for path, block in model.named_modules() if is_foreign(block)}
+    return {
+        "SE_" + path.replace(".", "_"): getattr(block, name)
+        for path, block in blocks.items()
+        for name in FOREIGN_GATES
+        if hasattr(block, name)
+    }

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
+import timm
 import torch
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -286,28 +289,28 @@ def test_override_of_a_gate_a_position(images) -> None:
     torch.testing.assert_close(found["SE_2_1"].sample, wanted.expand(2, 32))
 
 
-def stock_networks() -> dict[str, tuple[torch.nn.Module, str, str]]:
-    """Networks with SE of their library's own; in each the path of one block and of the layer before its gates."""
-    import timm
-    from torchvision.models import mobilenet_v3_small
+# Networks with SE of their library's own; in each the path of one block, the layer before its gates, and their function
+STOCK = [
+    (torchvision.models.mobilenet_v3_small, "features.4.block.2", "fc2", torch.nn.functional.hardsigmoid),
+    (partial(timm.create_model, "seresnet18"), "layer2.1.se", "fc2", torch.sigmoid),
+    (partial(timm.create_model, "legacy_seresnet18"), "layer2.1.se_module", "fc2", torch.sigmoid),
+    (partial(timm.create_model, "efficientnet_b0"), "blocks.1.1.se", "conv_expand", torch.sigmoid),
+    (
+        partial(timm.create_model, "ese_vovnet19b_slim_dw"),
+        "stages.1.blocks.0.attn",
+        "fc",
+        torch.nn.functional.hardsigmoid,
+    ),
+]
 
-    torch.manual_seed(0)
-    return {
-        "torchvision": (mobilenet_v3_small(num_classes=10), "features.4.block.2", "fc2"),
-        "timm, se": (timm.create_model("seresnet18", num_classes=10), "layer2.1.se", "fc2"),
-        "timm, legacy": (timm.create_model("legacy_seresnet18", num_classes=10), "layer2.1.se_module", "fc2"),
-        "timm, efficientnet": (timm.create_model("efficientnet_b0", num_classes=10), "blocks.1.1.se", "conv_expand"),
-        "timm, effective": (timm.create_model("ese_vovnet19b_slim_dw", num_classes=10), "stages.1.blocks.0.attn", "fc"),
-    }
 
-
-@pytest.mark.parametrize("kind", ["torchvision", "timm, se", "timm, legacy", "timm, efficientnet", "timm, effective"])
-def test_gates_of_other_libraries_blocks(images, kind: str) -> None:
+@pytest.mark.parametrize(("make", "path", "last", "gate"), STOCK)
+def test_gates_of_other_libraries_blocks(images, make, path: str, last: str, gate) -> None:
     """Recorded as they are computed, and replaced; parts that are ours alone say so."""
-    network, path, last = stock_networks()[kind]
+    torch.manual_seed(0)
+    network = make(num_classes=10)
     x, y = images[0][:6], images[1][:6]
     name = "SE_" + path.replace(".", "_")
-    gate = torch.nn.functional.hardsigmoid if kind in ("torchvision", "timm, effective") else torch.sigmoid
     logits: list[torch.Tensor] = []
     handle = network.get_submodule(f"{path}.{last}").register_forward_hook(lambda _m, _i, out: logits.append(out))
     options = {"classes": se.data.SHAPES_CLASSES, "sample": range(6), "precision": "no", "cpu": True}

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from . import download
-from .sources import SPLITS, DataError, DataNotFoundError, Source, cache_folder
+from .sources import SPLITS, DataError, DataNotFoundError, Source, cache_folder, offline
 
 MNIST_CLASSES = tuple("0123456789")
 SIDE = 28  # pixels
@@ -76,7 +76,7 @@ def mnist_source(root: str | Path | None = None) -> Source:
     folder = cache_folder() / "mnist"
     if all((folder / name).is_file() for name in MD5):
         return Source("folder", folder, None, "the original 70,000 images, fetched earlier")
-    if os.environ.get("SENET_EDU_OFFLINE", "0") not in ("", "0"):
+    if offline():
         raise DataNotFoundError(f"No copy of MNIST here, and SENET_EDU_OFFLINE is set. {WAYS_OUT}")
     return Source("download", folder, None, "the original 70,000 images, fetched from a mirror of their host")
 

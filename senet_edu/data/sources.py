@@ -77,9 +77,14 @@ def cifar10_source(root: str | Path | None = None) -> Source:
     path = cache_folder() / OFFICIAL_ARCHIVE
     if os.path.isfile(path) and sha256_of(path) == OFFICIAL_SHA256:
         return _archive_source(path)
-    if os.environ.get("SENET_EDU_OFFLINE", "0") not in ("", "0"):
+    if offline():
         raise DataNotFoundError(f"No copy of CIFAR-10 here, and SENET_EDU_OFFLINE is set. {WAYS_OUT}")
     return Source("download", path, None, "the original CIFAR-10, fetched from its host or a mirror")
+
+
+def offline() -> bool:
+    """SENET_EDU_OFFLINE is set: nothing may be fetched."""
+    return os.environ.get("SENET_EDU_OFFLINE", "0") not in ("", "0")
 
 
 def cache_folder() -> Path:

@@ -15,7 +15,7 @@ from torch import Tensor
 from . import cache, download
 from .archives import IMAGE_SUFFIXES, read_files
 from .decode import decode_image, stack
-from .sources import SPLITS, DataError, DataNotFoundError, Kind, Source, cache_folder, sha256_of
+from .sources import SPLITS, DataError, DataNotFoundError, Kind, Source, cache_folder, offline, sha256_of
 
 WORDNET_IDS = {  # class: the name of its folder in the original archive
     "african_elephant": "n02504458",
@@ -92,7 +92,7 @@ def tiny_imagenet_source(root: str | Path | None = None) -> Source:
     given = root if root is not None else os.environ.get("SENET_EDU_TINY_IMAGENET") or None
     if given is None:
         given = cache_folder() / ARCHIVE
-        if os.environ.get("SENET_EDU_OFFLINE", "0") in ("", "0"):
+        if not offline():
             return Source("download", given, None, "20 classes of Tiny-ImageNet, fetched from its host")
         if not given.is_file():
             raise DataNotFoundError(f"No copy of Tiny-ImageNet here, and SENET_EDU_OFFLINE is set. {WAYS_OUT}")

@@ -28,7 +28,7 @@ def override_gates(model: nn.Module, gates: Mapping[str, Override]) -> Iterator[
     Raises:
         ValueError: the network has no block of that name, or was compiled; a tensor does not fit the block's gates.
     """
-    layers = gate_layers(model)
+    layers = gate_outputs(model)
     if unknown := set(gates) - set(layers):
         raise ValueError(f"no block {', '.join(sorted(unknown))}; there are {', '.join(layers)}")
 
@@ -61,7 +61,7 @@ def removed_after(hooks: Iterable[RemovableHandle]) -> Iterator[None]:
             handle.remove()
 
 
-def gate_layers(model: nn.Module) -> dict[str, nn.Module]:
+def gate_outputs(model: nn.Module) -> dict[str, nn.Module]:
     """The layers that put out the network's gates, by block; a ValueError if it has none, or was compiled."""
     refuse_compiled(model)
     layers = {name: block.gate for name, block in se_blocks(model).items()} | foreign_gates(model)
@@ -72,7 +72,7 @@ def gate_layers(model: nn.Module) -> dict[str, nn.Module]:
 
 def named_blocks(model: nn.Module) -> dict[str, SEBlock]:
     """The network's SE blocks by name; a ValueError if it has none, has another library's, or was compiled."""
-    if foreign := gate_layers(model).keys() - se_blocks(model).keys():
+    if foreign := gate_outputs(model).keys() - se_blocks(model).keys():
         raise ValueError(f"this needs SE blocks of this package; {min(foreign)} is another library's")
     return se_blocks(model)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from senet_edu.data import Images
-from senet_edu.excitations.overriding import gate_layers, named_blocks, refuse_compiled, removed_after
+from senet_edu.excitations.overriding import gate_outputs, named_blocks, refuse_compiled, removed_after
 from senet_edu.excitations.statistics import Excitations, GateStatistics, statistics_of
 from senet_edu.selective import sk_blocks
 from senet_edu.training import predict, processes
@@ -51,7 +51,7 @@ def record_excitations(
     wanted = torch.as_tensor(sample, dtype=torch.int64)  # [s]
     if not all(0 <= i < len(images) for i in wanted.tolist()):
         raise ValueError(f"the sample has indices beyond the {len(images)} images")
-    layers = gate_layers(model)
+    layers = gate_outputs(model)
     mine = processes.share(len(images))
     recorder = Recorder(labels[mine], len(names), wanted - mine.start)
 

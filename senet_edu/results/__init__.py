@@ -53,7 +53,7 @@ __all__ = [
     "save_weights",
     "sha256",
     "summarise_trials",
-    "unlike",
     "train_recorded",
+    "unlike",
     "write_record",
 ]
