@@ -32,6 +32,8 @@ from senet_edu.data import (
     cifar10_source,
     load_cifar10,
     load_course_data,
+    load_mnist,
+    load_tiny_imagenet,
     sources,
 )
 
@@ -209,7 +211,7 @@ def test_a_wrong_path_is_an_error_and_never_passed_over(
             assert str(path) in str(caught.value)
             assert not isinstance(caught.value, DataNotFoundError)
         with pytest.raises(DataError, match=words):
-            load_course_data("train", path if by == "root" else None)
+            load_course_data("train", root=path if by == "root" else None)
 
 
 def test_offline_without_a_copy_tells_the_three_ways() -> None:
@@ -260,6 +262,12 @@ def test_another_split_is_an_error(archive: Path) -> None:
     for load in (lambda: load_cifar10(archive, "val"), lambda: load_course_data("val")):
         with pytest.raises(ValueError, match="'val', not one of train, test"):
             load()
+
+
+def test_a_split_in_the_place_of_the_path_is_told() -> None:
+    for load in (load_cifar10, load_mnist, load_tiny_imagenet):
+        with pytest.raises(ValueError, match="the first argument is a path, .* given as split='test'"):
+            load("test")
 
 
 @pytest.mark.parametrize(
@@ -383,6 +391,7 @@ def start(archive: Path, how: str) -> subprocess.Popen:
 
 def test_processes_killed_limited_and_at_once(tmp_path: Path, archive: Path) -> None:
     """One is killed just before its file gets its name, one may not write as much; then two at once."""
+    pytest.importorskip("resource", reason="file size limits are POSIX only")
     killed, limited = start(archive, "kill"), start(archive, "limit")
     out, err = limited.communicate(timeout=60)
     assert out == "20\n"
@@ -440,13 +449,13 @@ def test_a_search_in_vain_is_not_repeated(archive: Path, monkeypatch: pytest.Mon
     assert "no host answered" in load_course_data("train").about
     assert load_course_data("test").name == "shapes"
     assert len(tries) == 1
-    assert load_course_data("test", archive).name == "CIFAR-10"  # a path given later is looked at
+    assert load_course_data("test", root=archive).name == "CIFAR-10"  # a path given later is looked at
 
 
 def test_broken_data_are_never_replaced_by_the_drawn_world(archive: Path) -> None:
     archive.write_bytes(archive.read_bytes()[:-500])
     with pytest.raises(DataError, match="truncated or damaged"):
-        load_course_data("train", archive)
+        load_course_data("train", root=archive)
 
 
 # Subsets

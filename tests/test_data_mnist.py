@@ -100,8 +100,8 @@ def test_test_files_alone_are_divided_without_overlap(tmp_path: Path) -> None:
     again = {i.numpy().tobytes(): int(k) for images, found in (train, test) for i, k in zip(images, found, strict=True)}
     assert again == digits
     assert torch.equal(load_mnist(tmp_path, "test")[0], test[0])
-    assert "only the test files" in load_course_mnist("train", tmp_path).about
-    assert "500 images to train" in load_course_mnist("train", tmp_path).about
+    assert "only the test files" in load_course_mnist("train", root=tmp_path).about
+    assert "500 images to train" in load_course_mnist("train", root=tmp_path).about
 
 
 def test_too_few_of_a_digit_to_divide(tmp_path: Path) -> None:

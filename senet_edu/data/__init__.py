@@ -14,13 +14,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from . import cache, decode, download
-from .closer import enlarge, soften
-from .folder import FolderImages, Images, image_folder
-from .mnist import MNIST_CLASSES, load_mnist, mnist_source
-from .sources import CIFAR10_CLASSES, SPLITS, DataError, DataNotFoundError, Source, cifar10_source
-from .synthetic import SHAPES_CLASSES, hue_xor, shapes
-from .tiny_imagenet import TINY_IMAGENET_CLASSES, load_tiny_imagenet, tiny_imagenet_source
+from senet_edu.data import cache, decode, download
+from senet_edu.data.closer import enlarge, soften
+from senet_edu.data.folder import FolderImages, Images, image_folder
+from senet_edu.data.mnist import MNIST_CLASSES, load_mnist, mnist_source
+from senet_edu.data.sources import (
+    CIFAR10_CLASSES,
+    DataError,
+    DataNotFoundError,
+    Source,
+    Split,
+    check_split,
+    cifar10_source,
+)
+from senet_edu.data.synthetic import SHAPES_CLASSES, hue_xor, shapes
+from senet_edu.data.tiny_imagenet import TINY_IMAGENET_CLASSES, load_tiny_imagenet, tiny_imagenet_source
 
 __all__ = [
     "CIFAR10_CLASSES",
@@ -71,7 +79,7 @@ class Dataset:
         return len(self.labels)
 
 
-def load_cifar10(root: str | Path | None = None, split: str = "train") -> tuple[Tensor, Tensor]:
+def load_cifar10(root: str | Path | None = None, split: Split = "train") -> tuple[Tensor, Tensor]:
     """CIFAR-10: uint8 images [n, 3, 32, 32], int64 labels [n], n = 50,000 or 10,000 for the official files.
 
     From, in order: `root`; the environment variable SENET_EDU_CIFAR10; an earlier download; the download
@@ -80,7 +88,7 @@ def load_cifar10(root: str | Path | None = None, split: str = "train") -> tuple[
     Raises DataError for wrong or damaged data, DataNotFoundError when there are none and none can be fetched,
     ValueError for another split than "train" or "test".
     """
-    _check_split(split)
+    check_split(root, split)
     source = cifar10_source(root)
     if source.kind == "download":
         download.download(download.CIFAR10_URLS, source.path, download.CIFAR10_MD5)
@@ -98,13 +106,13 @@ def load_cifar10(root: str | Path | None = None, split: str = "train") -> tuple[
 _looked_in_vain: dict[tuple[str | None, ...], str] = {}  # in this process: the settings, and what came out
 
 
-def load_course_data(split: str = "train", root: str | Path | None = None) -> Dataset:
+def load_course_data(split: Split = "train", *, root: str | Path | None = None) -> Dataset:
     """CIFAR-10 as `load_cifar10` finds it; where there is none at all, `shapes`, and `about` says so.
 
     `shapes`: 10,000 training images (seed 0), 2,000 test images (seed 1). A search that failed is not
     repeated in this process, so both splits come from one world. Raises DataError for data that are wrong.
     """
-    _check_split(split)
+    check_split(root, split)
     found, why_not = _search("CIFAR10", root, lambda: load_cifar10(root, split))
     if found:
         about = f"CIFAR-10, {len(found[1]):,} {split} images: {cifar10_source(root).description}."
@@ -114,13 +122,13 @@ def load_course_data(split: str = "train", root: str | Path | None = None) -> Da
     return Dataset(images, labels, SHAPES_CLASSES, "shapes", about + why_not)
 
 
-def load_course_mnist(split: str = "train", root: str | Path | None = None) -> Dataset:
+def load_course_mnist(split: Split = "train", *, root: str | Path | None = None) -> Dataset:
     """MNIST as `load_mnist` finds it; where there is none at all, grey `shapes` of the same size, and `about` says so.
 
     `shapes`: 10,000 training images (seed 0), 2,000 test images (seed 1), the mean of the colours, cut to 28×28. A
     search that failed is not repeated in this process. Raises DataError for data that are wrong.
     """
-    _check_split(split)
+    check_split(root, split)
     found, why_not = _search("MNIST", root, lambda: load_mnist(root, split))
     if found:
         about = f"MNIST, {len(found[1]):,} images to {split}: {mnist_source(root).description}."
@@ -147,11 +155,6 @@ def _search(
 
 def _course_shapes(split: str) -> tuple[Tensor, Tensor]:
     return shapes(10_000, seed=0) if split == "train" else shapes(2_000, seed=1)
-
-
-def _check_split(split: str) -> None:
-    if split not in SPLITS:
-        raise ValueError(f"split is {split!r}, not one of {', '.join(SPLITS)}")
 
 
 def balanced_subset(labels: Tensor, per_class: int, seed: int) -> Tensor:

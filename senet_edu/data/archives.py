@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from .sources import BATCH_MD5, SPLITS, DataError
+from senet_edu.data.sources import BATCH_MD5, SPLITS, DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 IMAGE_BYTES = 1_000_000  # no image of 32×32 or 64×64 needs more

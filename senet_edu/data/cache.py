@@ -18,10 +18,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from senet_edu.data.archives import folder_files
+from senet_edu.data.sources import CIFAR10, Kind, Source, cache_folder
 from senet_edu.files import write_atomically
-
-from .archives import folder_files
-from .sources import CIFAR10, Kind, Source, cache_folder
 
 FORMAT = 1  # raise it when the meaning of the files changes: old ones are then decoded again
 DAY = 24 * 3600.0  # seconds

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 import torch
 from torch import Tensor
 
-from .archives import read_files
-from .sources import BATCH_MD5, CIFAR10, CIFAR10_CLASSES, SPLITS, DataError, Kind
+from senet_edu.data.archives import read_files
+from senet_edu.data.sources import BATCH_MD5, CIFAR10, CIFAR10_CLASSES, SPLITS, DataError, Kind
 
 Split = tuple[Tensor, Tensor]
 BATCH_IMAGES = 10_000

@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from .sources import OFFICIAL_ARCHIVE, WAYS_OUT, DataNotFoundError
+from senet_edu.data.sources import OFFICIAL_ARCHIVE, WAYS_OUT, DataNotFoundError
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from .decode import to_rgb
-from .sources import DataError
+from senet_edu.data.decode import to_rgb
+from senet_edu.data.sources import DataError
 
 
 def image_folder(root: str | Path, size: int = 224, workers: int | None = None) -> tuple[FolderImages, Tensor]:

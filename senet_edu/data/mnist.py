@@ -16,8 +16,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from . import download
-from .sources import SPLITS, DataError, DataNotFoundError, Source, cache_folder, offline
+from senet_edu.data import download
+from senet_edu.data.sources import (
+    SPLITS,
+    DataError,
+    DataNotFoundError,
+    Source,
+    Split,
+    cache_folder,
+    check_split,
+    offline,
+)
 
 MNIST_CLASSES = tuple("0123456789")
 SIDE = 28  # pixels
@@ -41,7 +50,7 @@ WAYS_OUT = (
 )
 
 
-def load_mnist(root: str | Path | None = None, split: str = "train") -> tuple[Tensor, Tensor]:
+def load_mnist(root: str | Path | None = None, split: Split = "train") -> tuple[Tensor, Tensor]:
     """MNIST: uint8 images [n, 1, 28, 28], int64 labels [n], n = 60,000 or 10,000 for the official files.
 
     From, in order: the folder `root`; that of the environment variable SENET_EDU_MNIST; an earlier download; the
@@ -50,8 +59,7 @@ def load_mnist(root: str | Path | None = None, split: str = "train") -> tuple[Te
     others "train" (8,000 of the official 10,000). Raises DataError for wrong or damaged data, DataNotFoundError when
     there are none and none can be fetched, ValueError for another split than "train" or "test".
     """
-    if split not in SPLITS:
-        raise ValueError(f"split is {split!r}, not one of {', '.join(SPLITS)}")
+    check_split(root, split)
     source = mnist_source(root)
     if source.kind == "download":
         for name, md5 in MD5.items():
@@ -105,7 +113,7 @@ def has(folder: Path, split: str) -> list[bool]:
 
 def divide(labels: Tensor, folder: Path) -> tuple[Tensor, Tensor]:
     """Indices to train on and to test on, HELD_OUT of each digit; DataError when a digit has too few."""
-    from . import hold_out
+    from senet_edu.data import hold_out
 
     try:
         return hold_out(labels, HELD_OUT, seed=0)

@@ -7,12 +7,13 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
-SPLITS = ("train", "test")
+Split = Literal["train", "test"]
+SPLITS = get_args(Split)
 
 OFFICIAL_ARCHIVE = "cifar-10-python.tar.gz"
 OFFICIAL_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
@@ -80,6 +81,14 @@ def cifar10_source(root: str | Path | None = None) -> Source:
     if offline():
         raise DataNotFoundError(f"No copy of CIFAR-10 here, and SENET_EDU_OFFLINE is set. {WAYS_OUT}")
     return Source("download", path, None, "the original CIFAR-10, fetched from its host or a mirror")
+
+
+def check_split(root: str | Path | None, split: str) -> None:
+    """A ValueError for a split that there is not, or that was given in the place of the path."""
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}, not one of {', '.join(SPLITS)}")
+    if isinstance(root, str) and root in SPLITS and not Path(root).exists():
+        raise ValueError(f"the first argument is a path, and {root!r} is none; a split is given as split={root!r}")
 
 
 def offline() -> bool:

@@ -12,10 +12,21 @@ from pathlib import Path, PurePosixPath
 
 from torch import Tensor
 
-from . import cache, download
-from .archives import IMAGE_SUFFIXES, read_files
-from .decode import decode_image, stack
-from .sources import SPLITS, DataError, DataNotFoundError, Kind, Source, cache_folder, offline, sha256_of
+from senet_edu.data import cache, download
+from senet_edu.data.archives import IMAGE_SUFFIXES, read_files
+from senet_edu.data.decode import decode_image, stack
+from senet_edu.data.sources import (
+    SPLITS,
+    DataError,
+    DataNotFoundError,
+    Kind,
+    Source,
+    Split,
+    cache_folder,
+    check_split,
+    offline,
+    sha256_of,
+)
 
 WORDNET_IDS = {  # class: the name of its folder in the original archive
     "african_elephant": "n02504458",
@@ -56,7 +67,7 @@ WAYS_OUT = (
 )
 
 
-def load_tiny_imagenet(root: str | Path | None = None, split: str = "train") -> tuple[Tensor, Tensor]:
+def load_tiny_imagenet(root: str | Path | None = None, split: Split = "train") -> tuple[Tensor, Tensor]:
     """The twenty classes: uint8 images [n, 3, 64, 64], int64 labels [n], n = 10,000 or 1,000 for the official files.
 
     "test" is the original's validation part, since its test images have no labels. From, in order: `root`; the
@@ -66,8 +77,7 @@ def load_tiny_imagenet(root: str | Path | None = None, split: str = "train") -> 
     cached. Raises DataError for wrong or damaged data, DataNotFoundError when there are none and none can be fetched,
     ValueError for another split than "train" or "test".
     """
-    if split not in SPLITS:
-        raise ValueError(f"split is {split!r}, not one of {', '.join(SPLITS)}")
+    check_split(root, split)
     source = tiny_imagenet_source(root)
     if source.kind == "download":
         patience = download.Patience(max_bytes=ARCHIVE_BYTES)
