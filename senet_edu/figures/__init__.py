@@ -7,6 +7,7 @@ from senet_edu.figures.costs import overheads, trade_off
 from senet_edu.figures.gates import (
     class_curves,
     class_gates,
+    class_lines,
     gate_distributions,
     gate_map,
     measures_by_depth,
@@ -23,6 +24,7 @@ __all__ = [
     "canvas",
     "class_curves",
     "class_gates",
+    "class_lines",
     "colours",
     "curves",
     "dots",

@@ -23,10 +23,10 @@ def overheads(groups: Mapping[str, Mapping[str, float]], xlabel: str) -> Figure:
     quantities = list(next(iter(groups.values())))
     figure, axis = canvas(1, 1, (9, 0.8 + 0.45 * len(quantities)))
     for (name, added), colour, marker in zip(groups.items(), colours(groups), "osD^v*", strict=False):
-        if bad := [quantity for quantity, value in added.items() if value <= 0]:
+        if bad := [quantity for quantity, value in added.items() if not value > 0]:
             raise ValueError(f"{name} adds nothing to {', '.join(bad)}: a logarithmic axis has no 0")
         style = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 2}  # hollow: dots may coincide
-        axis.plot(list(added.values()), quantities, marker, color=colour, label=name, **style)
+        axis.plot([added[quantity] for quantity in quantities], quantities, marker, color=colour, label=name, **style)
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g} %")
     axis.invert_yaxis()  # the first quantity on top

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from senet_edu.excitations import Excitations
+from senet_edu.figures.page import COLOURS, canvas, colours, panels
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-from senet_edu.figures.page import COLOURS, canvas, colours, panels
+    from numpy.typing import ArrayLike
 
 
 def sampled_channels(channels: int, count: int = 50) -> Tensor:
@@ -42,27 +44,25 @@ def class_gates(
     for name, axis in zip(blocks, axes.flat, strict=False):
         gates = excitations[name]
         which = sampled_channels(gates.mean.shape[1], channels)
-        place = range(len(which))
-        for label, colour in zip(classes, colours(classes), strict=True):
-            k = excitations.classes.index(label)
-            mean = gates.mean[k, which].numpy()
+        rows = {label: excitations.classes.index(label) for label in classes}
+        means = {label: gates.mean[k, which].numpy() for label, k in rows.items()}
+        class_lines(axis, means, gates.total_mean[which].numpy())
+        for (label, k), colour in zip(rows.items() if spread else (), colours(classes), strict=spread):
             deviation = gates.variance[k, which].sqrt().numpy()
-            axis.plot(place, mean, color=colour, linewidth=1.3, label=label)
-            if spread:
-                axis.fill_between(place, mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
-        axis.plot(
-            place,
-            gates.total_mean[which].numpy(),
-            color="black",
-            linewidth=1.6,
-            linestyle=(0, (3, 1.5)),
-            label="all classes",
-        )
+            low, high = means[label] - deviation, means[label] + deviation
+            axis.fill_between(range(len(which)), low, high, color=colour, alpha=0.2, linewidth=0)
         axis.set_title(f"{name}: {len(which)} of {gates.mean.shape[1]} channels", fontsize=10)
-        axis.set_ylim(0, 1)
-        axis.margins(x=0.01)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     return figure
+
+
+def class_lines(axis: Axes, means: Mapping[str, ArrayLike], overall: ArrayLike) -> None:
+    """A line a class over the channels, and dashed in black the mean of all classes; gates run from 0 to 1."""
+    for (label, mean), colour in zip(means.items(), colours(tuple(means)), strict=True):
+        axis.plot(mean, color=colour, linewidth=1.3, label=label)
+    axis.plot(overall, color="black", linewidth=1.6, linestyle=(0, (3, 1.5)), label="all classes")
+    axis.set_ylim(0, 1)
+    axis.margins(x=0.01)
 
 
 def gate_map(excitations: Excitations, blocks: Sequence[str]) -> Figure:
@@ -119,7 +119,7 @@ def class_curves(values: Mapping[str, Tensor], ylabel: str) -> Figure:
     """
     figure, axis = canvas(1, 1, (9, 2.8))
     for (label, group), colour in zip(values.items(), colours(values), strict=True):
-        mean, deviation = group.mean(0).numpy(), group.std(0).numpy()
+        mean, deviation = group.mean(0).numpy(), group.std(0, correction=0).numpy()
         axis.plot(mean, color=colour, label=label)
         axis.fill_between(range(len(mean)), mean - deviation, mean + deviation, color=colour, alpha=0.2, linewidth=0)
     axis.set_xlabel("channel")

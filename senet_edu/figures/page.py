@@ -81,8 +81,9 @@ def panels(
         axis.set_axis_off()
     for axis in axes[:, 0]:
         axis.set_ylabel(ylabel)
-    for axis in axes[-1]:
+    for axis in axes.flat[max(len(blocks) - columns, 0) : len(blocks)]:  # the lowest panel of each column
         axis.set_xlabel(xlabel)
+        axis.tick_params(labelbottom=True)
     return figure, axes
 
 

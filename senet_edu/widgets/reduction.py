@@ -65,11 +65,8 @@ class Sweep:
         gates = self.gates[f"r{reduction}.{block}"].astype(np.float64)  # [K, C]
         figure, axis = figures.canvas(1, 1, (8, 2.8))
         axis.axhline(0.5, color="grey", linewidth=1, linestyle=":")
-        for name, colour in zip(chosen, figures.colours(chosen), strict=True):
-            axis.plot(gates[self.classes.index(name)], color=colour, linewidth=1.3, label=name)
-        axis.plot(gates.mean(0), color="black", linewidth=1.6, linestyle=(0, (3, 1.5)), label="all classes")
-        axis.set(xlabel="channel", ylabel="mean gate", ylim=(0, 1), title=f"{block}, r = {reduction}")
-        axis.margins(x=0.01)
+        figures.class_lines(axis, {name: gates[self.classes.index(name)] for name in chosen}, gates.mean(0))
+        axis.set(xlabel="channel", ylabel="mean gate", title=f"{block}, r = {reduction}")
         figure.legend(loc="outside lower center", ncols=7, frameon=False)
         return figure
 
