@@ -8,8 +8,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 import urllib.request
+import venv
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,6 +74,24 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def wait_until(what: Callable[[], bool], process: subprocess.Popen, seconds: float = 60) -> None:
+    """Fails when the process ends first, or the time is over. What the process said is shown by pytest."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > deadline:
+            process.terminate()
+            pytest.fail(f"not there in {seconds} s")
+        assert process.poll() is None, f"the process ended with {process.returncode}"
+        time.sleep(0.01)
+
+
+def new_venv(folder: Path, with_pip: bool = False) -> tuple[Path, Path]:
+    """A new environment's Python and its site-packages, which Windows has in other places."""
+    venv.create(folder, with_pip=with_pip)
+    places = sysconfig.get_paths("venv", {"base": str(folder)})
+    return Path(places["scripts"], "python.exe" if os.name == "nt" else "python"), Path(places["purelib"])
 
 
 @pytest.fixture(scope="session")

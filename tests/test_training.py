@@ -657,14 +657,36 @@ def test_a_checkpoint_goes_on_in_its_own_precision(tmp_path, monkeypatch):
     assert len(run.history) == 2
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "words"),
+    [
+        (lambda images, labels: (images, labels[:7]), "8 images and 7 labels"),
+        (lambda images, labels: (images[:0], labels[:0]), "0 images"),
+        (lambda images, labels: (images, labels.double()), "labels are int64"),
+    ],
+)
+def test_validation_that_cannot_be_scored_is_refused_before_the_first_step(spoilt, words, tmp_path):
+    images, labels = bright_or_dark(8)
+    with pytest.raises(ValueError, match=words):
+        fit(network(), images, labels, validation=spoilt(images, labels), folder=tmp_path, **on_cpu)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("act", [predict, lambda *of, **how: evaluate(*of, torch.zeros(8, dtype=torch.int64), **how)])
+def test_an_unknown_precision_is_refused(act):
+    """It would compute in float32 and say nothing."""
+    with pytest.raises(ValueError, match="precision is one of .* not 'half'"):
+        act(network(), bright_or_dark(8)[0], precision="half", cpu=True)
+
+
 def test_fp16_on_a_cpu_is_refused():
     """Accelerate would train in float32, and the record would say fp16."""
     with pytest.raises(ValueError, match="fp16 is for GPUs"):
         fit(network(), *bright_or_dark(8), Recipe(epochs=1, batch_size=8), precision="fp16", cpu=True, progress=False)
 
 
-def test_the_wait_for_a_gpu_is_counted_and_validation_is_not(monkeypatch):
-    """By a clock that moves only when a step's sums are read, which waits for a GPU, and when an epoch is scored."""
+def test_the_wait_for_a_gpu_is_counted_and_what_follows_an_epoch_is_not(monkeypatch):
+    """By a clock that moves when a step's sums are read, which waits for a GPU, and after an epoch."""
     from senet_edu.training import loop, session
 
     moments = [0.0]
@@ -685,10 +707,13 @@ def test_the_wait_for_a_gpu_is_counted_and_validation_is_not(monkeypatch):
         moments[0] += 100
         return 0.5
 
+    def shows(_history):
+        moments[0] += 10_000
+
     monkeypatch.setattr(session, "time", types.SimpleNamespace(monotonic=lambda: moments[0]))
     monkeypatch.setattr(session.Session, "step_done", waits)
     monkeypatch.setattr(loop, "accuracy_on", scores)
-    run = fit(network(), *bright_or_dark(16), Recipe(epochs=2, batch_size=8), precision="no", cpu=True, progress=False)
+    run = fit(network(), *bright_or_dark(16), Recipe(epochs=2, batch_size=8), on_epoch=shows, **on_cpu)
     assert [row["seconds"] for row in run.history] == [1, 1]  # the sums are read once, at the epoch's end
 
 

@@ -30,7 +30,7 @@ class CheckpointError(RuntimeError):
 def alone_in(folder: Path | None) -> Iterator[None]:
     """Keep other runs out of the folder. The system frees its lock when the process ends, even by `kill -9`.
 
-    A folder that takes no lock (read-only, a full disk, some network drives) is used without one.
+    A folder that takes no lock (read-only, a full disk, some network drives) is used without one, with a warning.
 
     Raises:
         CheckpointError: another process trains there.
@@ -49,8 +49,8 @@ def alone_in(folder: Path | None) -> Iterator[None]:
             f"another process is training in {folder}. Wait for it, stop it, or take another folder. "
             f"(If there is none any more, delete {folder / LOCK}.)"
         ) from error
-    except (OSError, NotImplementedError):
-        pass
+    except (OSError, NotImplementedError) as error:
+        warnings.warn(f"{folder} takes no lock ({error}): do not start a second run there", stacklevel=3)
     try:
         yield
     finally:

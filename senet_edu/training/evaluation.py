@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -40,10 +41,16 @@ def predict(
 ) -> Tensor:
     """Logits float32 [n, classes] on the CPU, of uint8 images [n, C, H, W], or of their mirror images.
 
-    The model is left as and where it was.
+    The model is left as and where it was. On Linux and a CPU, this process keeps from here on the memory that it frees
+    (see `machine.keep_freed_memory`), as it does in all that calls this, and in `fit`.
+
+    Raises:
+        ValueError: `precision` is not one.
     """
     device = torch.device("cpu") if cpu else best_device()
     precision = precision or best_precision(device)
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision is one of {get_args(Precision)}, not {precision!r}")
     if device.type == "cpu":
         keep_freed_memory()
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)

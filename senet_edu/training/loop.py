@@ -70,16 +70,15 @@ def fit(
         on_epoch: called with the history after each epoch, e.g. `figures.LiveCurves()`.
 
     Raises:
-        ValueError: images, labels and logits do not fit together, there are none, or too few for the processes; the
-            network is compiled or wrapped already; "fp16" on a CPU.
+        ValueError: images, labels (also those of `validation`) and logits do not fit together, there are none, or too
+            few for the processes; the network is compiled or wrapped already; "fp16" on a CPU.
         TrainingError: out of memory, the loss is no longer a number, or another process of this run has ended.
         CheckpointError: the checkpoint in `folder` is damaged, or of a run with other settings, or in use.
         DataError: an image of a folder cannot be read.
     """
-    if len(images) != len(labels) or len(images) == 0:
-        raise ValueError(f"{len(images)} images and {len(labels)} labels do not make a training set")
-    if labels.dtype != torch.int64 or int(labels.min()) < 0:
-        raise ValueError(f"labels are int64 from 0 on; these are {labels.dtype}, the least is {labels.min()}")
+    for part in ((images, labels), validation):
+        if part is not None:
+            check_labels(*part)
     if type(model).__name__ in WRAPPERS:
         raise ValueError(f"give the network itself, without its {type(model).__name__}: see `compiled`, and a launcher")
     folder = Path(folder) if folder is not None else None
@@ -114,11 +113,13 @@ def train(
     on_epoch: Callable[[list[dict[str, float]]], None] | None,
 ) -> None:
     """The loop itself: keeps `run` up to date as it goes. Arguments as in `fit`; `found` is the checkpoint to go on."""
-    recipe, device, processes = run.recipe, accelerator.device, run.processes
-    share = min(recipe.batch_size, len(images)) // processes  # images of each batch for this process
+    recipe, device = run.recipe, accelerator.device
+    share = min(recipe.batch_size, len(images)) // run.processes  # images of each batch for this process
     if share == 0:
-        raise ValueError(f"{processes} processes cannot share batches of {recipe.batch_size} of {len(images)} images")
-    steps = len(images) // (share * processes)  # an epoch; images that fill no batch wait for the next one
+        raise ValueError(
+            f"{run.processes} processes cannot share batches of {recipe.batch_size} of {len(images)} images"
+        )
+    steps = len(images) // (share * run.processes)  # an epoch; images that fill no batch wait for the next one
     classes = int(labels.max()) + 1
 
     model.to(device)
@@ -134,7 +135,7 @@ def train(
         while session.done < recipe.epochs * steps:
             epoch, first = divmod(session.done, steps)
             plan = EpochPlan.draw(len(images), images.shape[2:], recipe, run.seed, epoch).to(device)
-            begins = [(step * processes + accelerator.process_index) * share for step in range(first, steps)]
+            begins = [(step * run.processes + accelerator.process_index) * share for step in range(first, steps)]
             network.train()
             frozen = norms(model) if epoch >= recipe.epochs - recipe.freeze_norms else []
             for norm in frozen:
@@ -157,10 +158,19 @@ def train(
             session.epoch_done(rate, accuracy_on(validation, model, run.precision, device.type == "cpu"))
             if on_epoch is not None and accelerator.is_main_process:
                 on_epoch(run.history)
+                session.start_clock()  # what it took was not training
         accelerator.wait_for_everyone()  # the last checkpoint is on the disk before any process goes on
     finally:
         session.bar.close()
         accelerator.unwrap_model(network, keep_fp32_wrapper=False)  # the model computes in its own precision again
+
+
+def check_labels(images: Images, labels: Tensor) -> None:
+    """A ValueError if there are no images, or the labels are not one class number each."""
+    if len(images) != len(labels) or len(images) == 0:
+        raise ValueError(f"{len(images)} images and {len(labels)} labels do not make a set")
+    if labels.dtype != torch.int64 or int(labels.min()) < 0:
+        raise ValueError(f"labels are int64 from 0 on; these are {labels.dtype}, the least is {labels.min()}")
 
 
 def checked(logits: object, classes: int) -> Tensor:

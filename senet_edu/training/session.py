@@ -110,7 +110,12 @@ class Session:
         self.bar = progress_bar(
             shown and accelerator.is_main_process, run.recipe.epochs * steps * batch_size, self.done * batch_size
         )
-        self.saved = self.clock = time.monotonic()
+        self.saved = time.monotonic()
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """The seconds of training count from here."""
+        self.clock = time.monotonic()
 
     def resume(self, found: checkpoint.Found | None) -> dict[str, Any]:
         """The state to start from: that of the checkpoint, whose weights are put back, else a fresh one."""
@@ -192,13 +197,15 @@ class Session:
                 "scaler": scaler.state_dict() if scaler is not None else {},
             }
             checkpoint.save(self.folder, self.model, self.optimizer, state)
-        self.saved = self.clock = time.monotonic()
+        self.saved = time.monotonic()
+        self.start_clock()
 
     def diverged(self) -> TrainingError:
         recipe = self.run.recipe
         return TrainingError(
             f"the loss is no longer a number in epoch {(self.done - 1) // self.steps + 1}. Lower the peak rate "
-            f"({recipe.peak_rate}) or lengthen the warm-up ({recipe.warmup}).{kept(self.folder)}"
+            f"({recipe.peak_rate}) or lengthen the warm-up ({recipe.warmup}){elsewhere(self.folder)}."
+            f"{kept(self.folder)}"
         )
 
 
@@ -217,7 +224,7 @@ def explanation(error: RuntimeError, run: Run, folder: Path | None) -> str | Non
         images = run.recipe.batch_size // run.processes
         return (
             f"out of memory on {run.device} with {images} images a step. Take a smaller batch size (and a "
-            f"peak rate smaller by the same factor) or a narrower network.{kept(folder)}"
+            f"peak rate smaller by the same factor) or a narrower network{elsewhere(folder)}.{kept(folder)}"
         )
     if run.processes > 1 and (
         isinstance(error, getattr(torch.distributed, "DistError", ())) or any(words in text for words in LOST)
@@ -229,6 +236,11 @@ def explanation(error: RuntimeError, run: Run, folder: Path | None) -> str | Non
 
 
 GO_ON = "The same command goes on from there."
+
+
+def elsewhere(folder: Path | None) -> str:
+    """Other settings make another run, which a folder with a checkpoint refuses."""
+    return ", in another folder" if kept(folder) else ""
 
 
 def kept(folder: Path | None) -> str:
