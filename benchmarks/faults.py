@@ -41,9 +41,7 @@ def train(folder: Path) -> Outcome:
     torch.manual_seed(0)
     model = se.create_model("se_resnet18", width=0.0625, min_hidden=2)
     images, test = se.shapes(960, seed=0), se.shapes(100, seed=1)
-    results.train_recorded(
-        folder, model, images, test, RECIPE, config=model.config, data="shapes", precision="no", cpu=True
-    )
+    results.train_recorded(folder, model, images, test, RECIPE, data="shapes", precision="no", cpu=True)
     return finished(folder)
 
 
@@ -59,6 +57,16 @@ def child(folder: Path, launcher: tuple[str, ...] = ()) -> subprocess.Popen:
     call = [sys.executable, *launcher, __file__, "--child", str(folder)]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(call, stdout=quiet, stderr=quiet, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def wait_for_checkpoint(folder: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not (folder / checkpoint.NAME).exists():
+        ended = process.poll()
+        if ended is not None or time.monotonic() > deadline:
+            process.terminate()
+            raise RuntimeError(f"no checkpoint from {process.args!r}: exit status {ended}, None if still running")
+        time.sleep(0.05)
 
 
 def killed(out: Path, draw: random.Random, times: int) -> Iterator[bool]:
@@ -89,8 +97,7 @@ def one_of_two_killed(out: Path, draw: random.Random) -> Iterator[bool]:
     for number in range(3):
         folder = out / f"two{number}"
         process = child(folder, LAUNCH)
-        while not (folder / checkpoint.NAME).exists():
-            time.sleep(0.05)
+        wait_for_checkpoint(folder, process)
         time.sleep(draw.uniform(0, 1))
         workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(draw.choice(workers)), signal.SIGKILL)
@@ -147,8 +154,7 @@ def two_runs(out: Path) -> Iterator[bool]:
     images, labels = se.shapes(960, seed=0)
     model = se.create_model("se_resnet18", width=0.0625, min_hidden=2)
     process = child(out / "taken")
-    while not (out / "taken" / checkpoint.NAME).exists():
-        time.sleep(0.05)
+    wait_for_checkpoint(out / "taken", process)
     for _ in range(5):
         try:
             se.fit(model, images, labels, RECIPE, folder=out / "taken", precision="no", cpu=True)

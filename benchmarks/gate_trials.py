@@ -110,7 +110,6 @@ def run(name: str, seed: int) -> None:
         se.load_cifar10(split="train"),
         test,
         dataclasses.replace(se.Recipe(), **trial.recipe),
-        config=model.config,
         data=cifar10_source().description,
         seed=seed,
         compiled=True,

@@ -24,7 +24,6 @@ import trials
 import senet_edu as se
 from senet_edu import cost, results
 from senet_edu.data import CIFAR10_CLASSES, cifar10_source
-from senet_edu.models.sknet import sk_resnet18
 from senet_edu.selective import sk_blocks
 
 OUT = Path("runs/sk-trials")
@@ -55,7 +54,7 @@ def run(name: str, seed: int) -> None:
         return
     what, changed = TRIALS[name]
     torch.manual_seed(seed)
-    model = sk_resnet18(width=WIDTH, **changed)
+    model = se.create_model("sk_resnet18", width=WIDTH, **changed)
     test = se.load_cifar10(split="test")
     record = results.train_recorded(
         folder,
@@ -63,7 +62,6 @@ def run(name: str, seed: int) -> None:
         se.load_cifar10(split="train"),
         test,
         RECIPE,
-        config=se.create_model("sk_resnet18", width=WIDTH).config | changed,
         data=cifar10_source().description,
         seed=seed,
         compiled=True,

@@ -63,7 +63,6 @@ def run(name: str, seed: int) -> None:
         load_tiny_imagenet(split="train"),
         test,
         dataclasses.replace(RECIPE, epochs=EPOCHS.get(name, RECIPE.epochs)),
-        config=model.config,
         data=tiny_imagenet_source().description,
         seed=seed,
         precision=PRECISION.get(name),

@@ -102,7 +102,6 @@ def share_of_two(out: Path) -> None:
         folder_images,
         folder_images,
         Recipe(epochs=1, batch_size=4),
-        config=model.config,
         data="drawn",
         cpu=True,
         precision="no",

@@ -308,6 +308,15 @@ def test_damaged_or_missing_weights_are_refused(assets: Path) -> None:
         results.load_network("tiny")
 
 
+def test_weights_of_another_network_than_the_record_tells_are_refused(assets: Path) -> None:
+    path = results.records.RECORDS / "tiny.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["model"]["width"] *= 2
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(results.AssetError, match=r"tiny\.safetensors holds the weights of another network"):
+        results.load_network("tiny")
+
+
 def test_a_record_tells_the_whole_run(tmp_path: Path) -> None:
     images, labels = se.shapes(64, seed=0)
     model = se.create_model("resnet18", width=1 / 16)
@@ -344,6 +353,17 @@ def test_commit_is_not_that_of_the_repository_around_an_installed_package(
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     monkeypatch.setattr(results.records, "__file__", str(package / "results" / "records.py"))
     assert results.commit().startswith("senet-edu ")
+
+
+def test_every_record_of_a_network_tells_how_to_make_it() -> None:
+    made = {
+        str(record["model"]): record["model"]
+        for record in map(results.load_record, results.list_records())
+        if "model" in record
+    }
+    for config in made.values():
+        with torch.device("meta"):
+            assert se.create_model(**config).config.items() >= config.items()
 
 
 def test_a_damaged_record_or_file_of_gates_is_named(tmp_path: Path, assets: Path) -> None:

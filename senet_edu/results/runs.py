@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from senet_edu.data import Images
 from senet_edu.models import NamedNetwork
@@ -19,12 +19,11 @@ from senet_edu.training.machine import Precision
 
 def train_recorded(
     folder: str | Path,
-    model: nn.Module,
+    model: NamedNetwork,
     train: tuple[Images, Tensor],
     test: tuple[Images, Tensor],
     recipe: Recipe,
     *,
-    config: dict[str, Any],
     data: str,
     seed: int = 0,
     precision: Precision | None = None,
@@ -39,10 +38,10 @@ def train_recorded(
 
     Args:
         folder: its name is the record's. A run there that was stopped goes on.
-        model: the network; its seed is that of `seed`, see `training.fit`.
+        model: the network; its `config` goes into the record. Its seed is that of `seed`, see `training.fit`.
         train, test: uint8 images [n, C, H, W], or those of a folder, and labels [n].
         recipe, seed, precision, cpu, compiled, started_from: as in `training.fit`.
-        config, data: see `make_record`.
+        data: see `make_record`.
     """
     folder = Path(folder)
     run = fit(
@@ -66,7 +65,7 @@ def train_recorded(
     if earlier := processes.from_main(ended(folder, checksum), cpu):
         return earlier
     evaluation = evaluate(model, *test, precision="no", cpu=cpu)
-    record = make_record(name, config, run, evaluation, data) | {"weights_sha256": checksum}
+    record = make_record(name, model.config, run, evaluation, data) | {"weights_sha256": checksum}
     record |= {"test_images": len(test[0]), "image_size": test[0].shape[-1]}
     if processes.is_main():
         write_record(record, folder / "record.json")
@@ -82,19 +81,19 @@ def ended(folder: Path, checksum: str) -> dict[str, Any] | None:
     return record if record.get("weights_sha256") == checksum else None
 
 
-def make_record(name: str, model: dict[str, Any], run: Run, evaluation: Evaluation, data: str) -> dict[str, Any]:
+def make_record(name: str, config: dict[str, Any], run: Run, evaluation: Evaluation, data: str) -> dict[str, Any]:
     """All that is needed to understand a run and to repeat it.
 
     Args:
         name: of the record, and of its file.
-        model: `config` of the network: the arguments of `create_model`.
+        config: of the network: the arguments of `create_model`.
         run: as `fit` returned it.
         evaluation: on the test images.
         data: what the images were, in a sentence.
     """
     return {
         "name": name,
-        "model": model,
+        "model": config,
         "recipe": dataclasses.asdict(run.recipe),
         "seed": run.seed,
         "data": data,

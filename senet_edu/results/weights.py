@@ -59,7 +59,7 @@ def load_pretrained(model: nn.Module, config: dict[str, Any], wanted: bool | str
 def describes(recorded: dict[str, Any], config: dict[str, Any]) -> bool:
     """Whether a record's arguments are those of a network; one younger than the record stands at its default."""
     usual = {name: argument.default for name, argument in signature(create_model).parameters.items()}
-    return recorded.keys() <= config.keys() and all(recorded.get(k, usual[k]) == v for k, v in config.items())
+    return recorded.keys() <= config.keys() and all(recorded.get(k, usual.get(k)) == v for k, v in config.items())
 
 
 def restore(record: dict[str, Any], path: Path) -> NamedNetwork:
@@ -70,14 +70,18 @@ def restore(record: dict[str, Any], path: Path) -> NamedNetwork:
 
 
 def load_weights(model: nn.Module, path: Path, checksum: str) -> None:
-    """Put a weights file into a network; an AssetError if it is missing or its SHA-256 is not `checksum`."""
+    """Put a weights file into a network; an AssetError if it is missing, not of this network, or not of `checksum`."""
     from safetensors.torch import load_file
 
     if not path.exists():
         raise AssetError(f"{path} is missing")
     if sha256(path) != checksum:
         raise AssetError(f"{path} is damaged: its checksum is not the one in its record. Fetch or train it again.")
-    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()})
+    weights = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise AssetError(f"{path} holds the weights of another network: {error}") from error
 
 
 def save_weights(model: nn.Module, path: str | Path, about: dict[str, Any]) -> str:
