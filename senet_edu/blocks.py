@@ -1,4 +1,7 @@
-"""The Squeeze-and-Excitation block: three functions, and one module that calls them.
+"""The Squeeze-and-Excitation block: three functions of tensors, and one module that does the same with layers.
+
+A module computes the excitation with `nn.Linear` layers and not with `excite`, so that optimisers, hooks and counters
+find its weights; tests hold the two to each other.
 
 Paper: Hu, Shen, Albanie, Sun, Wu, "Squeeze-and-Excitation Networks", arXiv 1709.01507v4. Equation and table numbers
 are the paper's. This module knows nothing but torch.
@@ -52,6 +55,7 @@ def excite(z: Tensor, w1: Tensor, w2: Tensor, b1: Tensor | None = None, b2: Tens
     return torch.sigmoid(nn.functional.linear(hidden, w2, b2))  # [N, C]
 
 
+@torch.fx.wrap  # its `if` stays closed to torch.fx, so that torchvision's feature extractor takes networks with SE
 def scale(u: Tensor, s: Tensor) -> Tensor:
     """Scale, eq. 4: x̃_c = s_c u_c, each map multiplied by its gate.
 
@@ -175,11 +179,18 @@ def foreign_gates(model: nn.Module) -> dict[str, nn.Module]:
     """For each SE block that torchvision or timm put into a network the layer that puts out its gates [N, C, 1, 1].
 
     The names are the blocks' places in the network: "SE_features_4_block_2" is ``model.features[4].block[2]``.
+
+    Raises:
+        ValueError: a block has no such layer, or two places have one name.
     """
-    blocks = {path: block for path, block in model.named_modules() if is_foreign(block)}
-    return {
-        "SE_" + path.replace(".", "_"): getattr(block, name)
-        for path, block in blocks.items()
-        for name in FOREIGN_GATES
-        if hasattr(block, name)
-    }
+    gates: dict[str, nn.Module] = {}
+    for path, block in model.named_modules():
+        if is_foreign(block):
+            name = "SE_" + path.replace(".", "_")
+            parts = [part for part in FOREIGN_GATES if hasattr(block, part)]
+            if not parts:
+                raise ValueError(f"{path or 'the module'}, a {type(block).__name__}, has no part {FOREIGN_GATES}")
+            if name in gates:
+                raise ValueError(f"two places are both called {name}")
+            gates[name] = getattr(block, parts[0])
+    return gates

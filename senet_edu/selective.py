@@ -1,4 +1,7 @@
-"""The selective-kernel convolution: split, fuse, select as functions, and one module of the three.
+"""The selective-kernel convolution: split, fuse, select as functions of tensors, and one module that does the same.
+
+The module fuses with `nn.Linear` layers and not with `fuse`, so that optimisers, hooks and counters find its weights;
+tests hold the two to each other.
 
 Paper: Li, Wang, Hu, Yang, "Selective Kernel Networks", arXiv 1903.06586. Equation and table numbers are that paper's.
 """
@@ -62,7 +65,7 @@ def add(maps: Sequence[Tensor]) -> Tensor:
 
 
 class BranchConv2d(nn.Conv2d):
-    """A convolution that avoids a wrong gradient: if grouped and dilated, it computes on a CPU in the NCHW layout.
+    """A convolution that avoids a wrong gradient: if grouped, dilated and in bfloat16, on a CPU in the NCHW layout.
 
     In channels_last, the layout of the batches of `training.fit`, PyTorch 2.15's weight gradient of such a convolution
     in bfloat16 is garbage on a CPU, often not a number. (Seen at 32×32 with stride 1 on an AMD EPYC; without groups,
@@ -70,7 +73,8 @@ class BranchConv2d(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or self.groups == 1 or self.dilation == (1, 1):
+        bf16 = x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
+        if not bf16 or x.device.type != "cpu" or self.groups == 1 or self.dilation == (1, 1):
             return super().forward(x)
         if torch.compiler.is_compiling():
             with torch.autocast("cpu", enabled=False):

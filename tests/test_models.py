@@ -16,6 +16,7 @@ from senet_edu.models import create_model, list_models, se_blocks
 from senet_edu.models.legacy import from_legacy_senet
 from senet_edu.models.registry import NETWORKS, Network, find, register
 from senet_edu.models.table import TOLERANCE, Row, count_network
+from senet_edu.selective import sk_blocks
 
 VARIANTS = ("torchvision", "caffe")
 NAMES_18 = ["SE_2_1", "SE_2_2", "SE_3_1", "SE_3_2", "SE_4_1", "SE_4_2", "SE_5_1", "SE_5_2"]
@@ -115,6 +116,48 @@ def test_mobilenet_comes_with_se_of_its_own() -> None:
     assert len(foreign_gates(empty("mobilenet_v3_small"))) == 9
 
 
+def test_another_number_of_input_channels_starts_with_kernels_of_the_same_law() -> None:
+    """torchvision has no argument for it: the new first convolution has the old one's kernels, over and over."""
+    networks = {}
+    for channels in (3, 5):
+        torch.manual_seed(0)
+        networks[channels] = create_model("mobilenet_v3_small", in_channels=channels).state_dict()[
+            "features.0.0.weight"
+        ]
+    assert torch.equal(networks[5], networks[3][:, [0, 1, 2, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("change", "there"),
+    [
+        ({"halve_first": False}, lambda net: net.layer1[0].conv1.out_channels == 256),  # 128 with the change
+        ({"deep_stem": False}, lambda net: net.stem[0][0].kernel_size == (7, 7)),
+        ({"projection": 1}, lambda net: net.layer2[0].downsample[0].kernel_size == (1, 1)),
+        ({"dropout": 0.5}, lambda net: net.dropout.p == 0.5),
+    ],
+)
+def test_the_changes_of_senet154_one_by_one(change, there) -> None:
+    """(a) to (d); (e) to (g) are settings of the recipe."""
+    whole, without = empty("senet154"), empty("senet154", **change)
+    assert there(without)
+    assert not there(whole)
+    assert without.config == whole.config | change
+
+
+def test_arguments_of_one_kind_of_network() -> None:
+    """They stand in `config`, which makes the same network again; other networks refuse them."""
+    model = empty("sk_resnet18", width=0.25, branches=3, groups=[2, 1, 4], attention=False)
+    assert {sk.groups for sk in sk_blocks(model).values()} == {(2, 1, 4)}
+    assert str(empty(**model.config)) == str(model)
+    with pytest.raises(TypeError, match="se_resnet18 takes no branches, dropout; of its own it takes nothing"):
+        empty("se_resnet18", dropout=0.1, branches=2)
+
+
+def test_stages_may_come_one_by_one() -> None:
+    one_by_one = (stage for stage in (2, 5))
+    assert list(se_blocks(empty("se_resnet18", stages=one_by_one))) == ["SE_2_1", "SE_2_2", "SE_5_1", "SE_5_2"]
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_named_network_runs(name: str) -> None:
     """Forward and backward on a small image; with gates of one it is the plain network, bit for bit."""
@@ -147,7 +190,11 @@ def test_a_named_network_runs(name: str) -> None:
         ("vgg16", {"width": 0.5}, "vgg16 has no choice of width"),
         ("se_googlenet", {"variant": "caffe"}, "no choice of variant"),
         ("se_inception_v3", {"placement": "pre"}, "no choice of placement"),
-        ("se_googlenet", {"stages": (2, 3)}, r"numbered 3 to 5, not \[2\]"),
+        ("se_googlenet", {"stages": (2, 3)}, r"can have SE: \[3, 4, 5\], not \[2\]"),
+        ("mobilenet_v3_small", {"stages": (2,)}, r"can have SE: \[\], not \[2\]"),
+        ("mobilenet_v3_small", {"bias": False}, "and so no bias"),
+        ("sk_resnet18", {"reduction": 4, "squeeze": "none"}, "and so no reduction, squeeze"),
+        ("sknet50", {"placement": "post"}, "and so no placement"),
         ("se_resnext50", {"width": 0.125}, "width = 0.125"),
     ],
 )
@@ -453,8 +500,8 @@ def test_unknown_name(name):
         ({"stem": "mnist"}, "'cifar' or 'imagenet', not 'mnist'"),
         ({"variant": "tensorflow"}, "'torchvision' or 'caffe', not 'tensorflow'"),
         ({"placement": "before"}, "placement is one of .*'3x3'"),
-        ({"stages": (1, 2)}, r"2 to 5, not \[1\]"),
-        ({"stages": (5, 6)}, r"2 to 5, not \[6\]"),
+        ({"stages": (1, 2)}, r"2, 3, 4, 5\], not \[1\]"),
+        ({"stages": (5, 6)}, r"2, 3, 4, 5\], not \[6\]"),
         ({"width": 0.001}, "width = 0.001"),
         ({"width": 0.0}, "width"),
         ({"reduction": 0}, "C = 64, r = 0"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import partial
+from inspect import signature
 from typing import Any, cast, get_args
 
 from torch import nn
@@ -51,6 +52,7 @@ def create_model(
     *,
     variant: Variant = "torchvision",
     placement: Placement = "standard",
+    **more: Any,
 ) -> NamedNetwork:
     """Build a network by name: "resnet18", "se_resnet18", … (see `list_models`).
 
@@ -60,13 +62,17 @@ def create_model(
         in_channels: channels of the input images.
         stem: "cifar" for images of about 32×32 (ResNets' default), "imagenet" for about 224×224 (the others' only one).
         width: factor on all channel counts of a ResNet: 1.0 is 64 to 512 channels, 0.25 is 16 to 128.
-        reduction, bias, squeeze, gate, min_hidden: of the SE blocks, see `SEBlock`; a plain network ignores them.
+        reduction, bias, squeeze, gate, min_hidden: of the SE blocks, see `SEBlock`. The plain twin of a network with
+            SE ignores them, and `placement`; a network without such a twin (SKNet, MobileNetV3) refuses them.
         stages: stages with SE (table 13), by default all of the network's: 2 to 5 in a ResNet.
         pretrained: True loads the shipped weights of this very network, a string those of that name
             (see `senet_edu.results.list_weights`).
         variant: "torchvision", or "caffe" for the paper's ResNets (see `ResNet`).
         placement: where in a residual unit the SE block stands: "standard", "pre", "post", "identity" (table 14) or
             "3x3" (table 15), see `senet_edu.placement`.
+        more: what one kind of network alone has: `halve_first`, `deep_stem`, `projection` and `dropout` of SENet-154
+            (its changes (a) to (d), see `models.senet154`); `branches`, `groups`, `min_width`, `dilations` and
+            `attention` of SKNets (see `SKConv`).
 
     Returns:
         The network, with these arguments in its `config`, as records keep them.
@@ -74,6 +80,10 @@ def create_model(
     Raises:
         ValueError: an unknown name, stem, stage, variant or placement, or one that this network does not have; SE
             blocks without hidden units; no such shipped weights.
+        TypeError: an argument in `more` that this network does not take.
+
+    The weights that the SENet authors released, as timm's `legacy_seresnet50` and its kin hold them, fit the variant
+    "caffe": `models.legacy.from_legacy_senet` gives them our names.
     """
     network, with_se = find(name)
     stem = stem or network.stems[0]
@@ -85,24 +95,30 @@ def create_model(
         raise ValueError(f"variant is 'torchvision' or 'caffe', not {variant!r}")
     if placement not in get_args(Placement):
         raise ValueError(f"placement is one of {get_args(Placement)}, not {placement!r}")
-    stages = network.stages if stages is None else stages
+    stages = network.stages if stages is None else tuple(stages)
     if unknown := set(stages) - set(network.stages):
-        first, last = network.stages[0], network.stages[-1]
-        raise ValueError(f"stages of {name} are numbered {first} to {last}, not {sorted(unknown)}")
+        raise ValueError(f"stages of {name} that can have SE: {list(network.stages)}, not {sorted(unknown)}")
+    block = {"reduction": reduction, "bias": bias, "squeeze": squeeze, "gate": gate, "min_hidden": min_hidden}
+    if not network.with_se:
+        asked = block | {"placement": placement}
+        if changed := [key for key, value in asked.items() if value != signature(create_model).parameters[key].default]:
+            raise ValueError(f"{name} takes no SE blocks of ours, and so no {', '.join(changed)}")
 
     options: dict[str, Any] = {"stem": stem, "width": width, "variant": variant}
     usual: dict[str, Any] = {"stem": stem, "width": 1.0, "variant": "torchvision"}
-    se: dict[str, Any] = {}
+    se: dict[str, Any] = block if with_se else {}
     if with_se:
-        se = {"reduction": reduction, "bias": bias, "squeeze": squeeze, "gate": gate, "min_hidden": min_hidden}
         options |= {"placement": placement, "stages": sorted(stages)}
         usual |= {"placement": "standard", "stages": sorted(network.stages)}
     for key in options.keys() - set(network.options):
         if options.pop(key) != usual[key]:
             raise ValueError(f"{name} has no choice of {key}")
+    if strange := sorted(more.keys() - set(network.more)):
+        own = ", ".join(network.more) or "nothing"
+        raise TypeError(f"{name} takes no {', '.join(strange)}; of its own it takes {own}")
     make_se = partial(SEBlock, **se) if with_se else None
-    built = cast(NamedNetwork, network.build(num_classes, in_channels, make_se, **network.own, **options))
-    built.config = {"name": name, "num_classes": num_classes, "in_channels": in_channels, **options, **se}
+    built = cast(NamedNetwork, network.build(num_classes, in_channels, make_se, **network.own, **options, **more))
+    built.config = {"name": name, "num_classes": num_classes, "in_channels": in_channels, **options, **se, **more}
     if pretrained:
         from senet_edu.results import load_pretrained
 

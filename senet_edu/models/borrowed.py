@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from senet_edu.models.registry import MakeSE
@@ -83,10 +84,15 @@ def from_timm(
 
 
 def finish(net: Net, in_channels: int, make_se: MakeSE | None, stages: Collection[int] | None) -> Net:
-    """torchvision's networks take three channels: another first convolution for others. Then SE, if asked for."""
+    """torchvision's networks take three channels; for others another first convolution, whose kernels are those of the
+    old one's channels, over and over. Then SE, if asked for."""
     if in_channels != 3:
         name, first = next((n, m) for n, m in net.named_modules() if isinstance(m, nn.Conv2d))
         settings: dict[str, Any] = {key: getattr(first, key) for key in ("kernel_size", "stride", "padding")}
         conv = nn.Conv2d(in_channels, first.out_channels, bias=first.bias is not None, **settings)
+        with torch.no_grad():
+            conv.weight.copy_(first.weight[:, [i % 3 for i in range(in_channels)]])
+            if conv.bias is not None and first.bias is not None:
+                conv.bias.copy_(first.bias)
         net.set_submodule(name, conv)
     return net if make_se is None else insert(net, make_se, stages=stages)

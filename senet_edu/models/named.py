@@ -37,19 +37,25 @@ NEXT: dict[str, Any] = {"groups": 32, "group_width": 4, "counted": CAFFE}
 resnet("resnext50", "SENet, table 2", Bottleneck, (3, 4, 6, 3), printed=(4.24, 4.25), **NEXT)
 resnet("resnext101", "SENet, table 2", Bottleneck, (3, 4, 23, 3), printed=(7.99, 8.00), **NEXT)
 
-STAGES: dict[str, Any] = {"options": ("stages",)}
+CHOICES: dict[str, Any] = {"options": ("stages",)}
 register(
     Network(
-        "vgg16", borrowed.vgg16, "SENet, table 2", **STAGES, stages=(1, 2, 3, 4, 5), smallest=32, printed=(15.47, 15.48)
+        "vgg16",
+        borrowed.vgg16,
+        "SENet, table 2",
+        **CHOICES,
+        stages=(1, 2, 3, 4, 5),
+        smallest=32,
+        printed=(15.47, 15.48),
     )
 )
-register(Network("googlenet", borrowed.googlenet, "not in SENet; 1409.4842", **STAGES, stages=(3, 4, 5), smallest=32))
+register(Network("googlenet", borrowed.googlenet, "not in SENet; 1409.4842", **CHOICES, stages=(3, 4, 5), smallest=32))
 register(
     Network(
         "inception_v3",
         borrowed.inception_v3,
         "not in SENet; 1512.00567",
-        **STAGES,
+        **CHOICES,
         stages=(3, 4, 5),
         size=(3, 299, 299),
         smallest=75,
@@ -60,7 +66,7 @@ register(
         "inception_resnet_v2",
         borrowed.inception_resnet_v2,
         "SENet, table 2",
-        **STAGES,
+        **CHOICES,
         stages=(3, 4, 5),
         size=(3, 299, 299),
         smallest=75,
@@ -74,7 +80,7 @@ register(
         "mobilenet_v1",
         borrowed.mobilenet_v1,
         "SENet, table 3",
-        **STAGES,
+        **CHOICES,
         stages=(1, 2, 3, 4, 5),
         smallest=32,
         printed=(0.569, 0.572),
@@ -106,6 +112,7 @@ register(
         SENet154,
         "SENet, section 5 and appendix",
         options=("width", "placement", "stages"),
+        more=("halve_first", "deep_stem", "projection", "dropout"),
         plain=False,
         smallest=3,
     )
@@ -122,7 +129,12 @@ PREACT: dict[str, Any] = {
 register(Network("preact_resnet110", own={"convolutions": basic}, **PREACT))
 register(Network("preact_resnet164", own={"convolutions": bottleneck}, **PREACT))
 
-SKNET: dict[str, Any] = {"options": ("stem", "width"), "with_se": False}
+SKNET: dict[str, Any] = {
+    "options": ("stem", "width"),
+    "more": ("branches", "groups", "min_width", "dilations", "attention"),
+    "with_se": False,
+    "stages": (),
+}
 PAPER: dict[str, Any] = {"stems": ("imagenet", "cifar"), "smallest": 3}
 register(Network("sknet50", sknet, "SKNet, table 2", printed=(4.47, None), **PAPER, **SKNET))
 register(

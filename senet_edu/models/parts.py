@@ -4,9 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from senet_edu.models.registry import MakeSE, Stem
+from senet_edu.models.registry import MakeSE, NamedNetwork, Stem
+
+
+class FourStages(NamedNetwork):
+    """The way of an image through a ResNet and what is built like one; names of layers are torchvision's."""
+
+    conv1: nn.Conv2d
+    bn1: nn.BatchNorm2d
+    maxpool: nn.Module
+    layer1: nn.Sequential  # stage 2: stage 1 is the stem
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
+    fc: nn.Linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = self.maxpool(x)
+        x = self.layer1(x)
+        x = self.layer2(x)
+        x = self.layer3(x)
+        x = self.layer4(x)
+        x = x.mean(dim=(2, 3))  # [N, C]; safe under autocast with channels_last, where AdaptiveAvgPool2d was not
+        return self.fc(x)
 
 
 def named_se(make_se: MakeSE | None, stages: Collection[int], channels: int, stage: int, block: int) -> nn.Module:

@@ -14,7 +14,7 @@ MakeSE = Callable[[int], nn.Module]  # channels C to an SE block for C channels
 
 
 class NamedNetwork(nn.Module):
-    """What `create_model` returns, said to the type checker: any network, with the arguments that made it."""
+    """A network with the arguments of `create_model` that made it, as records keep them."""
 
     config: dict[str, Any]
 
@@ -32,6 +32,7 @@ class Network:
         options: which of "stem", "width", "variant", "placement" and "stages" the builder takes ("placement" and
             "stages" reach it only if there is SE).
         own: further arguments of `build`, fixed for this network, such as its depths.
+        more: names of further arguments of `build` that `create_model` hands on as they are.
         with_se, plain: which of the two networks there are: SKNet has no SE version, SENet-154 no plain one. A network
             that exists only with SE is called by `name` itself.
         stems: those it can have, its own first.
@@ -49,6 +50,7 @@ class Network:
     source: str
     options: tuple[str, ...] = ()
     own: dict[str, Any] = field(default_factory=dict)
+    more: tuple[str, ...] = ()
     with_se: bool = True
     plain: bool = True
     stems: tuple[Stem, ...] = ("imagenet",)

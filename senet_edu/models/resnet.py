@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from senet_edu.models.parts import he_normal, named_se, scaled, stem_layers
+from senet_edu.models.parts import FourStages, conv_norm, he_normal, named_se, scaled, stem_layers
 from senet_edu.models.registry import MakeSE, Stem, Variant
 from senet_edu.placement.residual import BasicUnit, BottleneckUnit, Placement, se_channels
 
@@ -85,13 +84,10 @@ def projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
     """The skip: the input itself where the shapes agree, else a 1×1 convolution and BN."""
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
-        nn.BatchNorm2d(out_channels),
-    )
+    return conv_norm(in_channels, out_channels, 1, stride)
 
 
-class ResNet(nn.Module):
+class ResNet(FourStages):
     """A ResNet for images [N, in_channels, H, W] (normalised, see `senet_edu.data`); logits [N, num_classes].
 
     Stem "cifar" is one 3×3 convolution at full resolution; "imagenet" is 7×7 with stride 2 and a 3×3 max pooling.
@@ -101,16 +97,7 @@ class ResNet(nn.Module):
     Variant "caffe" is the paper's network and its released weights': max pooling without padding that keeps what is
     left at the border (ceil mode), and a bottleneck's stride on its first 1×1 convolution. (A ResNeXt's stride stays
     on the 3×3, there too.)
-
-    Attributes:
-        config: the arguments of `create_model` that made it, as records keep them.
     """
-
-    config: dict[str, Any]
-    layer1: nn.Sequential
-    layer2: nn.Sequential
-    layer3: nn.Sequential
-    layer4: nn.Sequential
 
     def __init__(
         self,
@@ -154,13 +141,3 @@ class ResNet(nn.Module):
             setattr(self, f"layer{stage - 1}", nn.Sequential(*blocks))
         self.fc = nn.Linear(channels, num_classes)
         he_normal(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.bn1(self.conv1(x)))
-        x = self.maxpool(x)
-        x = self.layer1(x)
-        x = self.layer2(x)
-        x = self.layer3(x)
-        x = self.layer4(x)
-        x = x.mean(dim=(2, 3))  # [N, C]; safe under autocast with channels_last, where AdaptiveAvgPool2d was not
-        return self.fc(x)

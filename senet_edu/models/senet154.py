@@ -1,10 +1,10 @@
 """SENet-154, the network of the ILSVRC 2017 entry (section 5 and the appendix of the SENet paper).
 
-It is a ResNeXt-152 of 64×4d with SE and seven changes. Four are arguments here: (a) the first 1×1 convolution of a unit
-has half the channels, (b) the stem has three 3×3 convolutions instead of one of 7×7, (c) a skip that halves the
-resolution does it by a 3×3 convolution instead of a 1×1, (d) dropout before the classifier. The other three belong to
-training: (e) `Recipe(label_smoothing=0.1)`, (f) BN frozen in the last epochs, `Recipe(freeze_norms=…)`, (g) 64 GPUs,
-a batch of 2,048 and a rate of 1.0.
+It is a ResNeXt-152 of 64×4d with SE and seven changes. Four are arguments here and of `create_model`: (a) the first 1×1
+convolution of a unit has half the channels, (b) the stem has three 3×3 convolutions instead of one of 7×7, (c) a skip
+that halves the resolution does it by a 3×3 convolution instead of a 1×1, (d) dropout before the classifier. The other
+three belong to training: (e) `Recipe(label_smoothing=0.1)`, (f) BN frozen in the last epochs,
+`Recipe(freeze_norms=…)`, (g) 64 GPUs, `Recipe(batch_size=2048, peak_rate=1.0)`.
 """
 
 from __future__ import annotations

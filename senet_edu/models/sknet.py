@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from senet_edu.models.parts import he_normal, scaled, stem_layers
+from senet_edu.models.parts import FourStages, he_normal, scaled, stem_layers
 from senet_edu.models.registry import MakeSE, Stem
 from senet_edu.models.resnet import projection
 from senet_edu.selective import SKConv
@@ -57,7 +57,7 @@ class SKBasic(nn.Module):
         return torch.relu(v + self.downsample(x))
 
 
-class SKNet(nn.Module):
+class SKNet(FourStages):
     """An SKNet for images [N, in_channels, H, W]; logits [N, num_classes].
 
     Args:
@@ -68,11 +68,6 @@ class SKNet(nn.Module):
         stem: "cifar" is one 3×3 convolution at full resolution, "imagenet" 7×7 with stride 2 and a 3×3 max pooling.
         sk: arguments of every `SKConv`.
     """
-
-    layer1: nn.Sequential
-    layer2: nn.Sequential
-    layer3: nn.Sequential
-    layer4: nn.Sequential
 
     def __init__(
         self,
@@ -102,16 +97,6 @@ class SKNet(nn.Module):
             setattr(self, f"layer{stage - 1}", nn.Sequential(*units))
         self.fc = nn.Linear(channels, num_classes)
         he_normal(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.bn1(self.conv1(x)))
-        x = self.maxpool(x)
-        x = self.layer1(x)
-        x = self.layer2(x)
-        x = self.layer3(x)
-        x = self.layer4(x)
-        x = x.mean(dim=(2, 3))  # [N, C]
-        return self.fc(x)
 
 
 def sknet(

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from senet_edu import cost
-from senet_edu.models.registry import NETWORKS, Network
+from senet_edu.models import create_model
+from senet_edu.models.registry import NETWORKS, Network, find
 from senet_edu.placement.residual import Placement
 
 TOLERANCE = 0.005  # of the printed multiply-adds; a larger difference needs a note
@@ -46,11 +47,9 @@ class Row:
 
 def count_network(network: Network, name: str, **settings: Any) -> Row:
     """A row: the network `name` as its paper counts it, with further arguments of `create_model`."""
-    from senet_edu.models import create_model
-
     with torch.device("meta"):  # shapes without values: nothing is computed
         model = create_model(name, num_classes=network.num_classes, **network.counted, **settings)
-    with_se = "reduction" in model.config
+    with_se = find(name)[1]
     placement = model.config.get("placement", "standard") if with_se else ""
     return Row(
         network=name,
@@ -79,12 +78,11 @@ def count_models(
     """
     for network in NETWORKS.values():
         for name in network.names:
-            if placement != "standard" and not (
-                "placement" in network.options and (name != network.name or not network.plain)
-            ):
+            with_se = find(name)[1]
+            if placement != "standard" and not (with_se and "placement" in network.options):
                 continue
             try:
-                yield count_network(network, name, placement=placement, bias=bias)
+                yield count_network(network, name, **{"placement": placement, "bias": bias} if with_se else {})
             except ModuleNotFoundError as error:
                 if missing is None:
                     raise

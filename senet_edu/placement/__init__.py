@@ -86,9 +86,10 @@ def insert(
         raise ValueError(f"placement is one of {PLACEMENTS}, not {placement!r}")
     places = find_places(backbone, placement)
     numbers = {place.stage for place in places}
-    if unknown := set(numbers if stages is None else stages) - numbers:
+    wanted = numbers if stages is None else set(stages)
+    if unknown := wanted - numbers:
         raise ValueError(f"stages of this network are {sorted(numbers)}, not {sorted(unknown)}")
-    chosen = [place for place in places if stages is None or place.stage in stages]
+    chosen = [place for place in places if place.stage in wanted]
     blocks = [named(f"SE_{place.stage}_{place.block}", make_se(place.channels), backbone) for place in chosen]
     for place, se in zip(chosen, blocks, strict=True):
         place.insert(se)
@@ -129,8 +130,10 @@ def find_places(backbone: nn.Module, placement: Placement) -> list[Place]:
         if family is not None:
             try:
                 return family(backbone, placement)
-            except (AttributeError, LookupError) as error:
+            except (AttributeError, LookupError, TypeError) as error:
                 why = f" ({error})"
+    if isinstance(config := getattr(backbone, "config", None), dict) and "name" in config:
+        why = f" ({config['name']} of `create_model`, which builds networks with SE itself: see `list_models`)"
     example = [(name, m.out_channels) for name, m in backbone.named_modules() if isinstance(m, nn.Conv2d)][-1:]
     name, channels = example[0] if example else ("features.3", 64)
     raise ValueError(

@@ -35,11 +35,14 @@ def resnet(net: Backbone, placement: Placement) -> list[Place]:
 
     from senet_edu.placement.torchvision_units import WITH_SE, channels_at, put_into
 
-    places = []
+    places, units = [], []
     for stage, layer in enumerate((net.layer1, net.layer2, net.layer3, net.layer4), start=2):
         for unit in layer:
             if type(unit) not in WITH_SE:
                 raise LookupError(f"its units are {type(unit).__name__}s of {type(unit).__module__}")
+            if unit in units:
+                raise LookupError("one unit stands in two places")
+            units.append(unit)
             insert = partial(put_into, unit, placement=placement)
             places.append((stage, channels_at(unit, placement), insert))
     return numbered(places)
@@ -56,6 +59,9 @@ def vgg(net: Backbone, placement: Placement) -> list[Place]:
             places.append((stage, channels, after(module)))
         elif isinstance(module, nn.MaxPool2d):
             stage += 1
+    kinds = Counter(type(module) for module in set(net.features))
+    if kinds[nn.ReLU] < kinds[nn.Conv2d]:
+        raise LookupError("not every convolution has a ReLU module of its own")
     return numbered(places)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -22,11 +23,15 @@ def scale_output(module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
 
 def scale_input(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Forward pre-hook: the same for the first of the module's inputs."""
+    if not inputs:
+        raise ValueError(f"{type(module).__name__} is called by keyword alone: put the block after another module")
     return checked(module.se_before, inputs[0])(inputs[0]), *inputs[1:]
 
 
 def checked(se: Any, u: Any) -> Callable[[Tensor], Tensor]:
-    """The block, if u is feature maps of as many channels as it was made for."""
+    """The block, if u is feature maps of as many channels as it was made for. (torch.fx traces without either.)"""
+    if isinstance(u, torch.fx.Proxy):
+        return se
     if not isinstance(u, Tensor) or u.dim() != 4:
         said = f"a tensor of shape {tuple(u.shape)}" if isinstance(u, Tensor) else f"a {type(u).__name__}"
         raise ValueError(f"{se.name} needs feature maps [N, C, H, W], and gets {said}: it stands at the wrong module")
