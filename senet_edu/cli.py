@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from senet_edu.data import Images
+    from senet_edu.data.sources import Split
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -85,7 +86,7 @@ def course(
 
 
 def load_split(
-    split: str, data: str | None, folder: Path | None, size: int
+    split: Split, data: str | None, folder: Path | None, size: int
 ) -> tuple[Images, Tensor, tuple[str, ...], str]:
     """Images, labels, classes, and what they are in a sentence: of CIFAR-10, or of a folder if there is one."""
     from senet_edu.data import CIFAR10_CLASSES, DataError, cifar10_source, image_folder, load_cifar10
@@ -98,7 +99,7 @@ def load_split(
     if not part.is_dir() and split == "train":
         part = folder
     if not part.is_dir():
-        raise DataError(f"{folder} has no val/<class>/. Score on a part of the images: --hold-out 50")
+        raise DataError(f"{folder} has no val/<class>/ (`senet-edu train` can score on a part: --hold-out 50)")
     images, labels = image_folder(part, size)
     about = f"Images of {len(images.classes)} classes from the folder {folder.resolve().name}, at {size}×{size}."
     return images, labels, images.classes, about
@@ -127,7 +128,7 @@ def doctor(data: Data = None) -> None:
     typer.echo(f"{'precision':12} {training.best_precision()} on {training.best_device()}")
     typer.echo(f"{'speed':12} {training.speed()}")
     typer.echo(f"{'disk':12} {shutil.disk_usage('.').free / 2**30:.0f} GiB free here")
-    cached = [path.stat().st_size for path in cache_folder().glob("*") if path.is_file()]
+    cached = [path.stat().st_size for path in cache_folder().rglob("*") if path.is_file()]
     typer.echo(f"{'cache':12} {sum(cached) / 1e6:.0f} MB in {cache_folder()} (may be deleted: it is made again)")
     try:
         typer.echo(f"{'CIFAR-10':12} {cifar10_source(data).description}")
@@ -151,6 +152,7 @@ def get_data(data: Data = None) -> None:
 
 @app.command()
 def train(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Of this run. A run that was stopped goes on where it stood.")],
     model: Annotated[str, typer.Option(help="resnet18, se_resnet18, …")] = "se_resnet18",
     width: Annotated[float, typer.Option(help="Factor on all channel counts; 1.0 is 64 to 512.")] = 1.0,
@@ -159,6 +161,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     peak_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    momentum: Annotated[float | None, typer.Option(help="Nesterov's, 0 to 1.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Outside the SE layers.")] = None,
     se_weight_decay: Annotated[float | None, typer.Option(help="On the SE and SK layers.")] = None,
     decay_norms: Annotated[bool | None, typer.Option(help="Weight decay also on gains and biases.")] = None,
@@ -167,6 +170,7 @@ def train(
     warmup: Annotated[float | None, typer.Option(help="Share of all steps before the peak rate.")] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
     freeze_norms: Annotated[int | None, typer.Option(help="Epochs at the end with BN frozen.")] = None,
+    flip: Annotated[bool | None, typer.Option(help="Mirror half of the images.")] = None,
     translate: Annotated[int | None, typer.Option(help="Largest shift in pixels.")] = None,
     cutout: Annotated[int | None, typer.Option(help="Side of the blanked square in pixels.")] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
@@ -185,7 +189,10 @@ def train(
     size: Size = 64,
     cpu: Cpu = False,
 ) -> None:
-    """Train on CIFAR-10 or a folder of images; writes the weights and a record into FOLDER."""
+    """Train on CIFAR-10 or a folder of images; writes the weights and a record into FOLDER.
+
+    What is not given of the recipe is as in `senet_edu.Recipe`; the record has all of it.
+    """
     import dataclasses
 
     import torch
@@ -205,22 +212,8 @@ def train(
         test_images, test_labels, test_classes, _ = load_split("test", data, folder_of_images, size)
         if test_classes != classes:
             raise DataError(f"{folder_of_images}: train/ and val/ have different classes")
-    chosen: dict[str, Any] = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "peak_rate": peak_rate,
-        "weight_decay": weight_decay,
-        "se_weight_decay": se_weight_decay,
-        "decay_norms": decay_norms,
-        "se_rate": se_rate,
-        "schedule": schedule,
-        "warmup": warmup,
-        "label_smoothing": label_smoothing,
-        "freeze_norms": freeze_norms,
-        "translate": translate,
-        "cutout": cutout,
-    }
-    recipe = dataclasses.replace(training.Recipe(), **{k: v for k, v in chosen.items() if v is not None})
+    settings = {field.name: context.params[field.name] for field in dataclasses.fields(training.Recipe)}
+    recipe = training.Recipe(**{name: value for name, value in settings.items() if value is not None})
     torch.manual_seed(seed)
     fitting: Stem = "imagenet" if folder_of_images is not None and size > 64 else "cifar"
     stem = fitting if fitting in find(model)[0].stems else None  # many networks have one stem only
@@ -241,7 +234,6 @@ def train(
         (images, labels),
         (test_images, test_labels),
         recipe,
-        config=network.config,
         data=source,
         seed=seed,
         precision=precision,  # type: ignore[arg-type]
@@ -299,6 +291,7 @@ def excitations(
 
     from senet_edu import figures, results, training
     from senet_edu.excitations import record_controls, record_excitations
+    from senet_edu.models import se_blocks
 
     if run is not None and weights is None:
         name, network = run.resolve().name, results.load_run(run)
@@ -311,14 +304,15 @@ def excitations(
     if (known := network.config["num_classes"]) != len(classes):
         raise ValueError(f"the network knows {known} classes, the images have {len(classes)}")
     found = record_excitations(network, images, labels, classes=classes, precision="no", cpu=cpu)
-    z, untrained = record_controls(network, images, labels, classes=classes, precision="no", cpu=cpu)
+    if se_blocks(network):  # we do not know how those of other libraries begin
+        z, untrained = record_controls(network, images, labels, classes=classes, precision="no", cpu=cpu)
     if not training.processes.is_main():
         return
     found.save(out / "excitations.safetensors")
     rows = found.summary()
     record: dict[str, Any] = {"name": f"{name}-gates", "network": name, "data": source, "images": len(images)}
     record |= {str(row["block"]): {key: row[key] for key in row if key != "block"} for row in rows}
-    for block in found:
+    for block in se_blocks(network):
         record[block]["z_specificity"] = z[block].specificity().mean().item()
         record[block]["untrained_specificity"] = untrained[block].specificity().mean().item()
         record[block]["untrained_movement"] = untrained[block].movement().mean().item()

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from archives import image_files, write
+from archives import encode, image_files, write
 from typer.testing import CliRunner
 
 from senet_edu import figures, results
 from senet_edu.cli import app
-from senet_edu.data import DataError
+from senet_edu.data import TINY_IMAGENET_CLASSES, DataError, shapes
 from senet_edu.excitations import Excitations
+from senet_edu.training import Recipe
 
 TINY = ["--width", "0.0625", "--epochs", "2", "--batch-size", "20", "--cpu", "--precision", "no"]
 
@@ -60,6 +61,34 @@ def test_train_then_excitations(images: Path, tmp_path: Path) -> None:
     gates = json.loads((out / "record.json").read_text(encoding="utf-8"))
     assert gates["SE_5_2"]["channels"] == 32
     assert gates["data"] == record["data"]
+
+
+def test_every_setting_of_the_recipe_is_an_option(images: Path, tmp_path: Path) -> None:
+    """Given another value than it has, each stands in the record."""
+    others = {"schedule": "one-cycle", "epochs": 1, "batch_size": 20, "freeze_norms": 1, "warmup": 0.5}
+    given = {name: others.get(name, 0) for name in vars(Recipe())} | {"momentum": 0.5, "label_smoothing": 0.125}
+    given |= {"flip": False, "decay_norms": True, "translate": 2, "cutout": 4, "se_rate": 0.5, "se_weight_decay": 0.25}
+    assert all(given[name] != value for name, value in vars(Recipe()).items())
+    arguments = []
+    for name, value in given.items():
+        option = name.replace("_", "-")
+        switch = f"--{option}" if value else f"--no-{option}"
+        arguments += [switch] if isinstance(value, bool) else [f"--{option}", str(value)]
+    invoke("train", tmp_path / "run", "--data", images, "--width", "0.0625", "--cpu", "--precision", "no", *arguments)
+    record = json.loads((tmp_path / "run" / "record.json").read_text(encoding="utf-8"))
+    assert record["recipe"] == given
+
+
+def test_excitations_of_another_librarys_blocks_have_no_controls(tmp_path: Path) -> None:
+    drawn = shapes(20, seed=0)[0].permute(0, 2, 3, 1).numpy()
+    pictures = {f"val/{name}/0.png": encode(image) for name, image in zip(TINY_IMAGENET_CLASSES, drawn, strict=True)}
+    write(tmp_path / "pictures", pictures)
+    weights = ("--weights", "mobilenet_v3_small-tiny-imagenet", "--images", tmp_path / "pictures")
+    said = invoke("excitations", tmp_path / "out", *weights, "--cpu")
+    assert said.count("SE_features") == 9
+    record = json.loads((tmp_path / "out" / "record.json").read_text(encoding="utf-8"))
+    assert record["SE_features_1_block_1"]["channels"] == 16
+    assert "untrained_movement" not in record["SE_features_1_block_1"]
 
 
 def test_a_finished_run_is_not_trained_again_and_other_settings_are_refused(images: Path, tmp_path: Path) -> None:
@@ -245,7 +274,10 @@ def test_a_folder_of_images_that_does_not_fit(images: Path, tmp_path: Path) -> N
     folder = drawn_folder(tmp_path / "pets")
     for arguments, words in (
         (("train", tmp_path / "a", "--images", folder, "--data", images), "either --data"),
-        (("train", tmp_path / "a", "--images", folder / "train"), "no val/<class>/. Score on a part"),
+        (
+            ("train", tmp_path / "a", "--images", folder / "train"),
+            r"no val/<class>/ \(`senet-edu train` can score on a part",
+        ),
         (("excitations", tmp_path / "a", "--weights", "se_resnet18-quarter", "--images", folder), "knows 10 classes"),
     ):
         with pytest.raises((ValueError, DataError), match=words):
@@ -256,8 +288,10 @@ def test_a_folder_of_images_that_does_not_fit(images: Path, tmp_path: Path) -> N
 
 
 def test_doctor_says_where_the_cache_is(images: Path, tmp_path: Path) -> None:
-    invoke("data", "--data", images)
-    assert re.search(rf"cache +\d+ MB in {tmp_path / 'cache'} \(may be deleted", invoke("doctor", "--data", images))
+    invoke("data", "--data", images)  # less than half a megabyte
+    (tmp_path / "cache" / "mnist").mkdir()
+    (tmp_path / "cache" / "mnist" / "train.gz").write_bytes(bytes(5_000_000))
+    assert re.search(rf"cache +5 MB in {tmp_path / 'cache'} \(may be deleted", invoke("doctor", "--data", images))
 
 
 def test_bench_lists_the_measurements_and_runs_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

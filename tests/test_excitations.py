@@ -11,6 +11,7 @@ import torch
 import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 import senet_edu as se
 from senet_edu.excitations import Excitations, GateStatistics, statistics_of
@@ -329,6 +330,21 @@ def test_gates_of_other_libraries_blocks(images, make, path: str, last: str, gat
 def test_a_plain_network_has_no_gates(images) -> None:
     with pytest.raises(ValueError, match="no gates"):
         se.record_excitations(se.create_model("resnet18", width=1 / 16), *images)
+
+
+def test_blocks_that_cannot_be_told_apart_are_refused(images) -> None:
+    """Left out in silence, they would be missing from every figure."""
+    mine = nn.Sequential(nn.Conv2d(3, 4, 1), se.SEBlock(4, 2), se.SEBlock(4, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    mine[1].name = "SE_2_1"
+    with pytest.raises(ValueError, match="SE blocks without a name: 1"):
+        se.record_excitations(mine, *images)
+    block = torchvision.ops.SqueezeExcitation(4, 2)
+    theirs = nn.ModuleDict({"a": nn.ModuleDict({"b_c": block}), "a_b": nn.ModuleDict({"c": copy.deepcopy(block)})})
+    with pytest.raises(ValueError, match="two places are both called SE_a_b_c"):
+        se.record_excitations(theirs, *images)
+    del block.scale_activation
+    with pytest.raises(ValueError, match="a.b_c, a SqueezeExcitation, has no part"):
+        se.record_excitations(theirs, *images)
 
 
 def test_override_with_number_tensor_and_function(network, images) -> None:

@@ -62,11 +62,18 @@ def removed_after(hooks: Iterable[RemovableHandle]) -> Iterator[None]:
 
 
 def gate_outputs(model: nn.Module) -> dict[str, nn.Module]:
-    """The layers that put out the network's gates, by block; a ValueError if it has none, or was compiled."""
+    """The layers that put out the network's gates, by block.
+
+    Raises:
+        ValueError: there are none, one of our blocks has no name, the gates of another library's cannot be found, or
+            the network was compiled.
+    """
     refuse_compiled(model)
+    if nameless := sum(isinstance(module, SEBlock) and not module.name for module in model.modules()):
+        raise ValueError(f'SE blocks without a name: {nameless}. Give each one, such as block.name = "SE_2_1"')
     layers = {name: block.gate for name, block in se_blocks(model).items()} | foreign_gates(model)
     if not layers:
-        raise ValueError("this network has no named SE blocks: a plain network has no gates")
+        raise ValueError("this network has no SE blocks, and so no gates (what an SKNet has: `record_attention`)")
     return layers
 
 

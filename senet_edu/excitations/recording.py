@@ -70,6 +70,7 @@ def record_controls(
     *,
     classes: Sequence[str] | None = None,
     seed: int = 0,
+    batch_size: int = 500,
     precision: Precision | None = None,
     cpu: bool = False,
 ) -> tuple[Excitations, Excitations]:
@@ -79,7 +80,7 @@ def record_controls(
     network computes with its own gates throughout.
 
     Args:
-        model, images, labels, classes, precision, cpu: as in `record_excitations`.
+        model, images, labels, classes, batch_size, precision, cpu: as in `record_excitations`.
         seed: of the untrained weights; the global generator is left alone.
 
     Returns:
@@ -106,7 +107,7 @@ def record_controls(
         return hook
 
     with removed_after(block.register_forward_pre_hook(look(name)) for name, block in blocks.items()):
-        predict(model, images[mine], precision=precision, cpu=cpu)
+        predict(model, images[mine], batch_size=batch_size, precision=precision, cpu=cpu)
     return together(squeezed, names, cpu), together(untrained, names, cpu)
 
 
@@ -125,7 +126,7 @@ def record_attention(
     Args:
         model: a network with SK convolutions.
         images: uint8 [n, C, H, W].
-        labels: int64 [n]; without them all images are of one class, "all".
+        labels: int64 [n]; without them all images are of one class, called "all" if `classes` has no name for it.
         classes, batch_size, precision, cpu: as in `record_excitations`.
 
     Returns:
@@ -138,7 +139,7 @@ def record_attention(
     """
     refuse_compiled(model)
     if labels is None:
-        labels, classes = torch.zeros(len(images), dtype=torch.int64), ("all",)
+        labels, classes = torch.zeros(len(images), dtype=torch.int64), classes or ("all",)
     names = class_names(images, labels, classes)
     blocks = {name: block for name, block in sk_blocks(model).items() if block.attends}
     if not blocks:
