@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from senet_edu.checks.verdicts import Case, Mistake, Verdict, diagnose, seeded, whole
+from senet_edu.checks.verdicts import Case, Mistake, Verdict, counts, diagnose, number, seeded, whole
 
 Stages = Sequence[tuple[int, int]]  # (C_s, N_s): channels, and how many blocks put out so many
 
@@ -339,11 +339,3 @@ def bytes_mistakes() -> list[Mistake]:
         Mistake("kibibytes; asked are bytes", lambda *arguments: passes(*arguments) / 1024),
         Mistake("megabytes; asked are bytes", lambda *arguments: passes(*arguments) / 1e6),
     ]
-
-
-def counts(case: Case, got: Tensor, expected: Tensor) -> str:
-    return f"it gives {number(got)} instead of {number(expected)}"
-
-
-def number(value: Tensor) -> str:
-    return f"{value.item():,.12g}"

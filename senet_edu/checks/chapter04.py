@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from senet_edu import blocks
-from senet_edu.checks.verdicts import Case, Mistake, Verdict, diagnose, normal, numbers, same, seeded
+from senet_edu.checks.verdicts import Case, Mistake, Verdict, counts, diagnose, normal, numbers, same, seeded
 from senet_edu.placement import PLACEMENTS
 
 Function = Callable[[Tensor], Tensor]
@@ -167,7 +167,3 @@ def place_mistakes() -> list[Mistake]:
         Mistake("only the last unit is counted", lambda units, *rest: weights_at(units[-1:], *rest)),
         Mistake("the last unit is left out", lambda units, *rest: weights_at(units[:-1], *rest)),
     ]
-
-
-def counts(case: Case, got: Tensor, want: Tensor) -> str:
-    return f"it gives {got.item():,.10g} instead of {want.item():,.10g}"

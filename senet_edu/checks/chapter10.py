@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from senet_edu.checks.verdicts import Case, Mistake, Verdict, diagnose, normal, seeded
+from senet_edu.checks.verdicts import Case, Mistake, Verdict, counts, diagnose, normal, seeded
 
 # 10.1
 
@@ -174,10 +174,6 @@ def sk_weights(my_sk_weights: Any) -> Verdict:
     ]
     right = "Kernels by groups, W once, a matrix for each branch, and d at least L."
     return diagnose("10.3", my_sk_weights, cases, unit_weights, weight_mistakes(), right, difference=counts)
-
-
-def counts(case: Case, got: Tensor, want: Tensor) -> str:
-    return f"it gives {got.item():,.10g} instead of {want.item():,.10g}"
 
 
 def unit_weights(

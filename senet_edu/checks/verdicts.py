@@ -224,6 +224,16 @@ def largest_difference(case: Case, got: Tensor, expected: Tensor) -> str:
     return f"{where}{got[tuple(place)]:.4g} instead of {expected[tuple(place)]:.4g}"
 
 
+def counts(case: Case, got: Tensor, expected: Tensor) -> str:
+    """How a wrong count is told."""
+    return f"it gives {number(got)} instead of {number(expected)}"
+
+
+def number(value: Tensor) -> str:
+    """A count in words for a reader: as an integer where it is one."""
+    return f"{value.item():,.12g}"
+
+
 def in_words(error: Exception) -> str:
     """An exception's type and the first line of its message, without addresses."""
     text = re.sub(r"0x[0-9a-fA-F]+", "0x…", str(error).strip().split("\n")[0])
