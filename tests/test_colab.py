@@ -10,15 +10,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sysconfig
 import time
 import tomllib
-import venv
 from pathlib import Path
 
 import pytest
+from conftest import new_venv
 
 from senet_edu.course import read_chapter
 from senet_edu.training import checkpoint
@@ -43,15 +42,13 @@ class output:
 def colab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Python of an environment like Colab's, without the package."""
     place = tmp_path_factory.mktemp("colab")
-    venv.create(place / "env", with_pip=True)
-    python = place / "env" / "bin" / "python"
+    python, site = new_venv(place / "env", with_pip=True)
     install = subprocess.run(
         [python, "-m", "pip", "install", "--quiet", "--no-deps", *OLD], capture_output=True, text=True, timeout=300
     )
     if install.returncode:
         pytest.skip("Colab's versions of the widget libraries cannot be fetched")
     subprocess.run([python, "-m", "pip", "uninstall", "--quiet", "--yes", "setuptools"], check=True)  # too old to build
-    (site,) = (place / "env").glob("lib/python*/site-packages")
     (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     (site / "google").mkdir(exist_ok=True)
     (site / "google" / "colab.py").write_text(COLAB, encoding="utf-8")
@@ -95,7 +92,7 @@ def chapter(name: str, folder: Path, changed: dict[str, str], last: str) -> Path
 
 def test_a_disconnected_reader_of_chapter_05_goes_on_where_the_run_stood(colab: Path, tmp_path: Path) -> None:
     """The first sitting is killed during its second epoch; the second one finds the Drive as it was left."""
-    drive = tmp_path / "drive"
+    drive = (tmp_path / "drive").as_posix()  # it goes into code, where a backslash means something else
     page = chapter(
         "05_train_se_resnet18",
         tmp_path,
@@ -104,14 +101,14 @@ def test_a_disconnected_reader_of_chapter_05_goes_on_where_the_run_stood(colab: 
     )
     call = [colab, "-m", "IPython", "--matplotlib=agg", "--no-banner", page]
     settings = environment(colab, SENET_EDU_OFFLINE="1", SENET_EDU_CIFAR10="", SENET_EDU_CACHE=str(tmp_path / "cache"))
-    run = drive / "MyDrive" / "senet-edu" / "se_resnet18-0"
+    run = Path(drive, "MyDrive", "senet-edu", "se_resnet18-0")
 
     with open(tmp_path / "said.txt", "w+", encoding="utf-8") as said:
         sitting = subprocess.Popen(call, cwd=tmp_path, env=settings, stdout=said, stderr=said)
         deadline = time.monotonic() + 300
         while not epochs_of(run) and sitting.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        sitting.send_signal(signal.SIGKILL)
+        sitting.kill()
         sitting.wait()
         said.seek(0)
         words = said.read()

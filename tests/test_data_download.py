@@ -8,7 +8,6 @@ import http.server
 import io
 import random
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import wait_until
 
 from senet_edu.data import DataNotFoundError
 from senet_edu.data.download import Patience, _size, download
@@ -325,18 +325,16 @@ download([sys.argv[1]], Path(sys.argv[2]), sys.argv[3], Patience(slow=0))
 
 
 def test_a_killed_process_leaves_a_part_that_the_next_continues(server: Server, target: Path) -> None:
-    """SIGKILL in the middle, while a second process waits for its turn: the second takes over."""
+    """Killed in the middle, while a second process waits for its turn: the second takes over."""
     url, host = server.add(rate=10_000)  # 100 s, so that the second starts while the first still fetches
     command = [sys.executable, "-c", FETCH, url, str(target), MD5]
-    first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while _size(part_of(target)) < 10_000:
-        assert first.poll() is None
-        time.sleep(0.01)
+    first = subprocess.Popen(command)
+    wait_until(lambda: _size(part_of(target)) >= 10_000, first)
     second = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert second.stdout
     assert "waiting" in second.stdout.readline()
     host.rate = 0
-    first.send_signal(signal.SIGKILL)
+    first.kill()
     first.wait()
     assert second.wait(timeout=30) == 0
     second.stdout.close()

@@ -13,10 +13,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import venv
 from pathlib import Path
 
 import pytest
+from conftest import new_venv
 
 ROOT = Path(__file__).resolve().parents[1]
 OFFLINE = {"SENET_EDU_OFFLINE": "1", "SENET_EDU_SPEED": "quick", "SENET_EDU_CIFAR10": ""}
@@ -30,11 +30,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = place / "source"  # building in the clone would leave build/ there
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".venv", ".git", "runs", "build", "*.egg-info"))
     subprocess.run([*pip, "wheel", source, "--no-deps", "--no-build-isolation", "-w", place], check=True)
-    venv.create(place / "env")
-    python = place / "env" / "bin" / "python"
+    python, purelib = new_venv(place / "env")
     wheel = next(place.glob("senet_edu-*.whl"))
     subprocess.run([*pip, "--python", python, "install", "--no-deps", wheel], check=True)
-    (purelib,) = (place / "env").glob("lib/python*/site-packages")
     (purelib / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return python
 
