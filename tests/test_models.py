@@ -109,6 +109,12 @@ def test_counts_and_stages_of_a_named_network(name: str) -> None:
             assert close != bool(network.note), "a note is needed where the counts differ, and only there"
 
 
+def test_what_se_adds_to_mobilenet_v1() -> None:
+    """Without biases, 2/16 of the sum of C² over its thirteen pointwise convolutions."""
+    channels = [64, 128, 128, 256, 256, *[512] * 6, 1024, 1024]
+    assert cost.se_parameters(empty("se_mobilenet_v1", bias=False)) == sum(c * c // 8 for c in channels) == 479_744
+
+
 def test_mobilenet_comes_with_se_of_its_own() -> None:
     """Weights as torchvision documents them; no second version with our blocks."""
     assert count_network(NETWORKS["mobilenet_v3_small"], "mobilenet_v3_small").parameters == 2_542_856

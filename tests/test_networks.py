@@ -17,10 +17,11 @@ from senet_edu import cost
 from senet_edu.blocks import SEBlock
 from senet_edu.excitations import override_gates, record_attention
 from senet_edu.excitations.overriding import removed_after
-from senet_edu.models import create_model, se_blocks
+from senet_edu.models import create_model, list_models, se_blocks
 from senet_edu.models.bn_inception import HalvingPool
+from senet_edu.models.registry import NETWORKS, find
 from senet_edu.models.senet154 import SENet154
-from senet_edu.models.sknet import sk_resnet18, sknet
+from senet_edu.models.sknet import SKBasic, SKBottleneck, sk_resnet18, sknet
 from senet_edu.selective import sk_blocks
 
 IMAGENET = (3, 224, 224)
@@ -124,6 +125,14 @@ def test_sk_resnet18_costs_what_resnet18_does_but_for_the_attention(width):
     assert cost.parameters(branches) - cost.parameters(plain) == norms
 
 
+@pytest.mark.parametrize("name", list_models())
+def test_two_counters_agree_on_every_named_network(name):
+    """Ours goes by layers, PyTorch's by operations. At the paper's own size: without numbers all sizes are as quick."""
+    network, _ = find(name)
+    model = empty(name, network.num_classes, **network.counted)
+    assert cost.multiply_adds(model, network.size) == cost.multiply_adds_by_torch(model, network.size)
+
+
 # Names and sizes
 
 
@@ -169,10 +178,21 @@ def sizes(model: nn.Module, modules: list[nn.Module], size: tuple[int, ...]) -> 
 
 
 def test_stage_sizes():
-    model = empty("sknet50")
+    for name, depth in (("sknet50", 6), ("sknet101", 23)):
+        model = empty(name)
+        units = [unit for i in (1, 2, 3, 4) for unit in getattr(model, f"layer{i}")]
+        wanted = [(256, 56, 56)] * 3 + [(512, 28, 28)] * 4 + [(1024, 14, 14)] * depth + [(2048, 7, 7)] * 3
+        assert sizes(model, units, IMAGENET) == wanted
+
+    model = empty("sk_resnet18")
     units = [unit for i in (1, 2, 3, 4) for unit in getattr(model, f"layer{i}")]
-    wanted = [(256, 56, 56)] * 3 + [(512, 28, 28)] * 4 + [(1024, 14, 14)] * 6 + [(2048, 7, 7)] * 3
-    assert sizes(model, units, IMAGENET) == wanted
+    wanted = [(64, 32, 32)] * 2 + [(128, 16, 16)] * 2 + [(256, 8, 8)] * 2 + [(512, 4, 4)] * 2
+    assert sizes(model, units, (3, 32, 32)) == wanted
+
+    model = empty("mobilenet_v3_small")
+    wanted = [(16, 112, 112), (16, 56, 56)] + [(24, 28, 28)] * 2 + [(40, 14, 14)] * 3 + [(48, 14, 14)] * 2
+    wanted += [(96, 7, 7)] * 3 + [(576, 7, 7)]
+    assert sizes(model, list(model.features), IMAGENET) == wanted
 
     model = empty("senet154")
     units = [unit for i in (1, 2, 3, 4) for unit in getattr(model, f"layer{i}")]
@@ -216,6 +236,25 @@ def test_forward_and_backward_on_odd_sizes(name, width, size):
         assert parameter.grad.isfinite().all(), key
 
 
+@pytest.mark.parametrize("name", [network.name for network in NETWORKS.values() if len(network.names) == 2])
+def test_a_plain_twin_runs_backward(name):
+    """The twins with SE, and networks without a twin, do so in `test_a_named_network_runs`, from their first weights.
+
+    Here weights are drawn at once for all layers: VGG-16's own first ones take seconds.
+    """
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        model = create_model(name, 7, 2, **({"width": 0.25} if "width" in NETWORKS[name].options else {}))
+    model.to_empty(device="cpu")
+    for parameter in model.parameters():
+        nn.init.uniform_(parameter, -0.05, 0.05)
+    side = max(NETWORKS[name].smallest, 32)
+    model(torch.randn(2, 2, side + 1, side)).square().sum().backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+
+
 def test_gates_of_one_give_the_plain_senet154():
     small = {"depths": (1, 2, 1, 1), "width": 1 / 16}
     plain, se = drawn(SENet154(7, 3, **small)).eval(), SENet154(7, 3, SEBlock, **small).eval()
@@ -255,6 +294,39 @@ def test_halving_pool_is_caffes(size):
     assert torch.equal(out[0], torch.stack([torch.stack(row, -1) for row in wanted], 1))
     if size % 2 == 0:
         assert torch.equal(out, nn.functional.max_pool2d(x, 3, 2, ceil_mode=True))
+
+
+# BN-Inception
+
+
+def test_bn_inception_by_hand():
+    """Convolution, BN, ReLU throughout. Pooling is the mean, but the maximum where it halves the side, and in 5b."""
+    torch.manual_seed(0)
+    model = drawn(create_model("se_bn_inception", width=1 / 32, reduction=2)).double().eval()
+
+    def conv(layers: nn.Sequential, u: Tensor) -> Tensor:
+        return layers[1](layers[0](u)).clamp(min=0)
+
+    def halved(u: Tensor) -> Tensor:  # all sides are even here
+        return nn.functional.max_pool2d(u, 3, 2, ceil_mode=True)
+
+    x = torch.randn(2, 3, 96, 64, dtype=torch.float64)
+    u = halved(conv(model.stem[0], x))
+    u = halved(conv(model.stem[3], conv(model.stem[2], u)))
+    torch.testing.assert_close(model.stem(x), u)
+    for name, module in model.blocks.items():
+        *one, three, double, pool = module.branches
+        out = [conv(layers, u) for layers in one]
+        out.append(conv(three[1], conv(three[0], u)))
+        out.append(conv(double[2], conv(double[1], conv(double[0], u))))
+        windows = nn.functional.pad(u, (1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1)  # [N, C, H, W, 3, 3]; no u < 0
+        if name in ("3c", "4e"):
+            out.append(halved(u))
+        else:
+            out.append(conv(pool[1], windows.amax((4, 5)) if name == "5b" else windows.mean((4, 5))))
+        u, before = module.se(torch.cat(out, 1)), u
+        torch.testing.assert_close(module(before), u)
+    torch.testing.assert_close(model(x), model.fc(u.mean((2, 3))))
 
 
 # Pre-activation
@@ -337,12 +409,60 @@ def test_each_change_of_senet154_alone(setting, difference):
     assert model.dropout.p == setting.get("dropout", 0.2)
 
 
+def test_dropout_of_senet154():
+    """In training a share p of the features is lost and the others grow by 1/(1 - p); in evaluation none is."""
+    torch.manual_seed(0)
+    model = drawn(SENet154(7, 3, SEBlock, depths=(1, 1, 1, 1), width=1 / 16, dropout=0.4)).eval()
+    x = torch.randn(8, 3, 33, 33)
+    with torch.no_grad():
+        u = model.layer4(model.layer3(model.layer2(model.layer1(model.maxpool(model.stem(x))))))
+        features = u.mean(dim=(2, 3))  # [8, 128]
+        torch.testing.assert_close(model(x), model.fc(features))
+
+        model.dropout.train()  # and no BN
+        seen: list[Tensor] = []
+        with removed_after([model.fc.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))]):
+            model(x)
+        kept = seen[0] != 0
+        assert kept[features > 0].double().mean().item() == pytest.approx(0.6, abs=0.08)
+        torch.testing.assert_close(seen[0][kept], features[kept] / 0.6)
+
+        model.train()
+        assert not torch.allclose(model(x), model(x))
+        model.dropout.p = 0.0
+        torch.testing.assert_close(model(x), model(x))  # it was the dropout
+
+
 def test_senet154_refuses_another_projection():
     with pytest.raises(ValueError, match="1 or 3, not 5"):
         SENet154(10, 3, projection=5)
 
 
 # SKNets
+
+
+@pytest.mark.parametrize(("in_channels", "stride"), [(4, 2), (8, 1)])
+def test_an_sk_bottleneck_by_hand(in_channels, stride):
+    """With a projection and without."""
+    torch.manual_seed(0)
+    unit = drawn(SKBottleneck(in_channels, 4, stride, {"groups": 2})).double().eval()
+    x = torch.randn(3, in_channels, 7, 6, dtype=torch.float64)
+    u = unit.bn1(unit.conv1(x)).clamp(min=0)
+    v = unit.bn3(unit.conv3(unit.sk(u)))
+    skip = unit.downsample[1](unit.downsample[0](x)) if stride == 2 else x
+    assert v.shape == ((3, 8, 4, 3) if stride == 2 else x.shape)
+    torch.testing.assert_close(unit(x), (v + skip).clamp(min=0))
+
+
+@pytest.mark.parametrize(("in_channels", "stride"), [(4, 2), (8, 1)])
+def test_an_sk_basic_unit_by_hand(in_channels, stride):
+    torch.manual_seed(0)
+    unit = drawn(SKBasic(in_channels, 8, stride, {"groups": 2})).double().eval()
+    x = torch.randn(3, in_channels, 7, 6, dtype=torch.float64)
+    v = unit.bn2(unit.conv2(unit.sk(x)))
+    skip = unit.downsample[1](unit.downsample[0](x)) if stride == 2 else x
+    assert v.shape == ((3, 8, 4, 3) if stride == 2 else x.shape)
+    torch.testing.assert_close(unit(x), (v + skip).clamp(min=0))
 
 
 def test_sknet_refuses_se():

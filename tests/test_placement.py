@@ -14,6 +14,7 @@ import timm
 import torch
 import torchvision.models as tv
 from torch import Tensor, nn
+from torchvision.models.feature_extraction import create_feature_extractor
 
 import senet_edu as se
 from senet_edu.models import se_blocks
@@ -215,13 +216,21 @@ def units(source: str, block: str, placement: Placement) -> tuple[nn.Module, nn.
         kind = {"basic": tv.resnet.BasicBlock, "bottleneck": tv.resnet.Bottleneck}[block]
         net: nn.Module = add_se(tiny_resnet(kind), placement)
         return lively(net.layer2)[0], lively(net.layer1)[1]
-    name = {"basic": "se_resnet18", "bottleneck": "se_resnet50"}[block]
-    net = se.create_model(name, placement=placement, width=0.5)
+    name = {"basic": "se_resnet18", "bottleneck": "se_resnet50", "grouped": "senet154"}[block]
+    net = se.create_model(name, placement=placement, width=0.125 if block == "grouped" else 0.5)
     return lively(net.layer2)[0], lively(net.layer1)[1]
 
 
-@pytest.mark.parametrize("source", ["torchvision", "ours"])
-@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+@pytest.mark.parametrize(
+    ("source", "block"),
+    [
+        ("torchvision", "basic"),
+        ("torchvision", "bottleneck"),
+        ("ours", "basic"),
+        ("ours", "bottleneck"),
+        ("ours", "grouped"),
+    ],
+)
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_the_five_placements(source: str, block: str, placement: Placement) -> None:
     """Each is what its definition says, and none of the others."""
@@ -336,18 +345,56 @@ def test_mobilenet_v2_takes_its_units_as_residual(placement: Placement, channels
         torch.testing.assert_close(unit(x), wanted, rtol=1e-10, atol=1e-10)
 
 
+def short_inception_resnet() -> nn.Module:
+    """timm's Inception-ResNet-v2 with one or two residual modules a stage in place of ten or twenty."""
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        net = timm.create_model("inception_resnet_v2", num_classes=7)
+    net.repeat, net.repeat_1, net.repeat_2 = net.repeat[:1], net.repeat_1[:2], net.repeat_2[:1]
+    net.to_empty(device="cpu")
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.Linear):
+            module.reset_parameters()
+    return lively(net)
+
+
 def test_inception_resnet_has_se_on_the_branch_before_it_is_scaled() -> None:
-    net = add_se(lively(timm.create_model("inception_resnet_v2", num_classes=7)))
-    unit = net.repeat_1[3]
-    x = torch.randn(1, 1088, 5, 5).double()
-    with torch.no_grad(), se.override_gates(net, {"SE_4_5": 0.0}):
-        assert torch.equal(unit(x), x.clamp(min=0))
-        assert torch.equal(net.repeat_1[2](x), unit(x)) is False
+    """By the block's own gates: the map that they look at, and not only the product, has to be the unscaled one."""
+    net = add_se(short_inception_resnet())
+    for stage, units, scaling in ((3, net.repeat, 0.17), (4, net.repeat_1, 0.1), (5, net.repeat_2, 0.2)):
+        unit, block = units[0], se_blocks(net)[f"SE_{stage}_2"]
+        x = torch.randn(1, block.channels, 5, 5).double()
+        branches = [branch for name, branch in unit.named_children() if name.startswith("branch")]
+        with torch.no_grad():
+            u = torch.cat([branch(x) for branch in branches], 1)
+            u = nn.functional.conv2d(u, unit.conv2d.weight, unit.conv2d.bias)
+            wanted = (scaling * gate(block, u) + x).clamp(min=0)
+            torch.testing.assert_close(unit(x), wanted, rtol=1e-10, atol=1e-10)
+            for wrong in (gate(block, scaling * u) + x, gate(block, scaling * u + x)):
+                assert not torch.allclose(wrong.clamp(min=0), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_inception_resnet_has_se_on_all_that_enters_a_stage() -> None:
+    """The whole of the next module, its skip too, sees the gated output of the module that goes before a stage."""
+    plain = short_inception_resnet()
+    net = add_se(copy.deepcopy(plain))
+    for stage, mixed, repeat, channels in (
+        (3, "mixed_5b", "repeat", 192),
+        (4, "mixed_6a", "repeat_1", 320),
+        (5, "mixed_7a", "repeat_2", 1088),
+    ):
+        x = torch.randn(1, channels, 7, 7).double()
+        with torch.no_grad(), se.override_gates(net, {f"SE_{stage}_2": 1.0}):
+            u = plain.get_submodule(mixed)(x)
+            wanted = plain.get_submodule(repeat)[0](gate(se_blocks(net)[f"SE_{stage}_1"], u))
+            out = net.get_submodule(repeat)[0](net.get_submodule(mixed)(x))
+            torch.testing.assert_close(out, wanted, rtol=1e-10, atol=1e-10)
+            assert not torch.allclose(plain.get_submodule(repeat)[0](u), wanted, rtol=1e-3)
 
 
 @pytest.mark.parametrize("stages", [(2,), [5, 3], ()])
 def test_stages(stages: tuple[int, ...]) -> None:
-    net = add_se(tiny_resnet(), stages=stages)
+    net = add_se(tiny_resnet(), stages=iter(stages))
     assert {int(name[3]) for name in se_blocks(net)} == set(stages)
     assert type(net.layer3[0]) is tv.resnet.BasicBlock
 
@@ -403,6 +450,17 @@ def test_compile_and_export(make: Callable[[], nn.Module]) -> None:
         torch.testing.assert_close(exported(x), wanted)
         with gates_of_one(net):
             assert not torch.allclose(exported(x), net(x), rtol=1e-3)  # the blocks are in it
+
+
+@pytest.mark.parametrize("make", [tiny_resnet, tiny_vgg])
+def test_torchvisions_feature_extractor(make: Callable[[], nn.Module]) -> None:
+    """It follows the network with torch.fx."""
+    net = add_se(make().eval())
+    (last, _) = list(net.named_children())[-1]
+    x = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        found = create_feature_extractor(net, {last: "logits"})(x)
+        torch.testing.assert_close(found["logits"], net(x))
 
 
 @pytest.mark.parametrize("make", [tiny_resnet, tiny_vgg])
@@ -474,6 +532,22 @@ def test_what_a_block_by_hand_says_when_it_does_not_fit() -> None:
     ):
         add_se(tiny_resnet().eval(), after={"fc": 7})(x)
 
+    class ByKeyword(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(input=x)
+
+    with pytest.raises(ValueError, match="Conv2d is called by keyword alone"):
+        add_se(ByKeyword(), before={"conv": 3}, reduction=1)(x)
+
+
+def with_part(net: nn.Module, name: str, part: nn.Module) -> nn.Module:
+    net.set_submodule(name, part)
+    return net
+
 
 @pytest.mark.parametrize(
     ("make", "settings", "says"),
@@ -493,6 +567,11 @@ def test_what_a_block_by_hand_says_when_it_does_not_fit() -> None:
         (lambda: timm.create_model("mobilenetv2_100"), {}, "EfficientNet of another kind than MobileNet v1"),
         (lambda: tv.quantization.resnet18(), {}, "QuantizableBasicBlock"),
         (lambda: nn.Linear(3, 3), {}, "does not know this Linear"),
+        (lambda: with_part(tiny_resnet(), "layer4", nn.Identity()), {}, "'Identity' object is not iterable"),
+        (lambda: with_part(net := tiny_resnet(), "layer1.1", net.layer1[0]), {}, "one unit stands in two places"),
+        (lambda: with_part(tiny_vgg(), "features.2", nn.GELU()), {}, "not every convolution has a ReLU module"),
+        (lambda: with_part(net := tiny_vgg(), "features.2", net.features[5]), {}, "not every convolution has a ReLU"),
+        (lambda: se.create_model("resnet18"), {}, "resnet18 of `create_model`, which builds networks with SE itself"),
     ],
 )
 def test_errors_leave_the_network_alone(make: Callable[[], nn.Module], settings: dict, says: str) -> None:
