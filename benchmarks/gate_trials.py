@@ -21,14 +21,14 @@ from typing import Any
 import torch
 import trials
 from torch import nn
+from trials import CIFAR10
 
 import senet_edu as se
 from senet_edu import results
 from senet_edu.blocks import SEBlock
-from senet_edu.data import CIFAR10_CLASSES, cifar10_source
-from senet_edu.models import se_blocks
+from senet_edu.models import NamedNetwork, se_blocks
 
-NETWORK = {"name": "se_resnet18", "width": 0.25, "reduction": 16, "min_hidden": 4}
+NETWORK: dict[str, Any] = {"name": "se_resnet18", "width": 0.25, "reduction": 16, "min_hidden": 4}
 OUT = Path("runs/trials")
 PUBLISHED = {"se_resnet18-quarter": "base-seed0", "resnet18-quarter": "plain-seed0"}
 PAIRS = {
@@ -88,7 +88,7 @@ TRIALS = {
 }
 
 
-def build(trial: Trial, seed: int) -> nn.Module:
+def build(trial: Trial, seed: int) -> NamedNetwork:
     """The network of a trial before training."""
     torch.manual_seed(seed)
     model = se.create_model(**NETWORK | trial.model)
@@ -103,19 +103,9 @@ def run(name: str, seed: int) -> None:
     trial, folder = TRIALS[name], OUT / f"{name}-seed{seed}"
     if trials.measured(folder):
         return
-    model, test = build(trial, seed), se.load_cifar10(split="test")
-    record = results.train_recorded(
-        folder,
-        model,
-        se.load_cifar10(split="train"),
-        test,
-        dataclasses.replace(se.Recipe(), **trial.recipe),
-        data=cifar10_source().description,
-        seed=seed,
-        compiled=True,
-    )
-    record |= {"name": f"trials/{folder.name}", "trial": name}
-    trials.record_gates(model, build(trial, seed), record, test, CIFAR10_CLASSES, folder)
+    model = build(trial, seed)
+    record = CIFAR10.train(folder, model, se.Recipe(**trial.recipe), name, seed)
+    trials.record_gates(model, build(trial, seed), record, CIFAR10, folder)
 
 
 def ship() -> None:

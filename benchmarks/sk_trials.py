@@ -20,10 +20,10 @@ from typing import Any
 
 import torch
 import trials
+from trials import CIFAR10
 
 import senet_edu as se
 from senet_edu import cost, results
-from senet_edu.data import CIFAR10_CLASSES, cifar10_source
 from senet_edu.selective import sk_blocks
 
 OUT = Path("runs/sk-trials")
@@ -55,22 +55,11 @@ def run(name: str, seed: int) -> None:
     what, changed = TRIALS[name]
     torch.manual_seed(seed)
     model = se.create_model("sk_resnet18", width=WIDTH, **changed)
-    test = se.load_cifar10(split="test")
-    record = results.train_recorded(
-        folder,
-        model,
-        se.load_cifar10(split="train"),
-        test,
-        RECIPE,
-        data=cifar10_source().description,
-        seed=seed,
-        compiled=True,
-    )
-    record |= {"name": f"sk-trials/{folder.name}", "trial": name, "what": what}
+    record = CIFAR10.train(folder, model, RECIPE, name, seed) | {"what": what}
     record |= {"parameters": cost.parameters(model), "multiply_adds": cost.multiply_adds(model)}
     attentive = {k: block for k, block in sk_blocks(model).items() if block.attends}
     if attentive:
-        found = se.record_attention(model, *test, classes=CIFAR10_CLASSES, precision="no")
+        found = se.record_attention(model, *CIFAR10.load(split="test"), classes=CIFAR10.classes, precision="no")
         for block, sk in attentive.items():
             branches = [found[f"{block} {m}"] for m in range(1, len(sk.dilations) + 1)]
             record[block] = {

@@ -20,14 +20,14 @@ from typing import Any
 
 import torch
 import trials
-from torch import nn
 
 import senet_edu as se
-from senet_edu import results
 from senet_edu.data import TINY_IMAGENET_CLASSES, load_tiny_imagenet, tiny_imagenet_source
+from senet_edu.models import NamedNetwork
 from senet_edu.training.machine import Precision
 
 OUT = Path("runs/tiny-trials")
+TASK = trials.Task(load_tiny_imagenet, TINY_IMAGENET_CLASSES, tiny_imagenet_source)
 RECIPE = se.Recipe(epochs=15, batch_size=64, peak_rate=0.1, translate=8)
 NETWORKS: dict[str, dict[str, Any]] = {
     "se": {"name": "se_resnet18", "width": 0.25, "min_hidden": 4},
@@ -45,7 +45,7 @@ PUBLISHED = {
 }
 
 
-def build(name: str, seed: int) -> nn.Module:
+def build(name: str, seed: int) -> NamedNetwork:
     """The network of a trial before training."""
     torch.manual_seed(seed)
     return se.create_model(**NETWORKS[name], num_classes=len(TINY_IMAGENET_CLASSES))
@@ -56,20 +56,10 @@ def run(name: str, seed: int) -> None:
     folder = OUT / f"{name}-seed{seed}"
     if trials.measured(folder):
         return
-    model, test = build(name, seed), load_tiny_imagenet(split="test")
-    record = results.train_recorded(
-        folder,
-        model,
-        load_tiny_imagenet(split="train"),
-        test,
-        dataclasses.replace(RECIPE, epochs=EPOCHS.get(name, RECIPE.epochs)),
-        data=tiny_imagenet_source().description,
-        seed=seed,
-        precision=PRECISION.get(name),
-        compiled=True,
-    )
-    record |= {"name": f"tiny-trials/{folder.name}", "trial": name, "classes": TINY_IMAGENET_CLASSES}
-    trials.record_gates(model, build(name, seed), record, test, TINY_IMAGENET_CLASSES, folder)
+    model = build(name, seed)
+    recipe = dataclasses.replace(RECIPE, epochs=EPOCHS.get(name, RECIPE.epochs))
+    record = TASK.train(folder, model, recipe, name, seed, PRECISION.get(name))
+    trials.record_gates(model, build(name, seed), record | {"classes": TASK.classes}, TASK, folder)
 
 
 def ship() -> None:

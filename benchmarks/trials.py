@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,44 @@ from torch import Tensor, nn
 import senet_edu as se
 from senet_edu import results
 from senet_edu.blocks import foreign_gates
-from senet_edu.models import se_blocks
+from senet_edu.data import CIFAR10_CLASSES, Source, cifar10_source
+from senet_edu.models import NamedNetwork, se_blocks
+from senet_edu.training.machine import Precision
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the trials of a series learn: how its images are loaded, their classes, and where they come from."""
+
+    load: Callable[..., tuple[Tensor, Tensor]]
+    classes: Sequence[str]
+    source: Callable[[], Source]
+
+    def train(
+        self,
+        folder: Path,
+        model: NamedNetwork,
+        recipe: se.Recipe,
+        trial: str,
+        seed: int,
+        precision: Precision | None = None,
+    ) -> dict[str, Any]:
+        """Train a trial's network on all training images, score it on the test images, and return its record."""
+        record = results.train_recorded(
+            folder,
+            model,
+            self.load(split="train"),
+            self.load(split="test"),
+            recipe,
+            data=self.source().description,
+            seed=seed,
+            precision=precision,
+            compiled=True,
+        )
+        return record | {"name": f"{folder.parent.name}/{folder.name}", "trial": trial}
+
+
+CIFAR10 = Task(se.load_cifar10, CIFAR10_CLASSES, cifar10_source)
 
 
 def measured(folder: Path) -> bool:
@@ -39,8 +77,7 @@ def record_gates(
     model: nn.Module,
     fresh: nn.Module,
     record: dict[str, Any],
-    test: tuple[Tensor, Tensor],
-    classes: Sequence[str],
+    task: Task,
     folder: Path,
 ) -> None:
     """Add to a record what the gates of each block do and, in ours, what is left of W₁'s and W₂'s norms; print a line.
@@ -48,11 +85,11 @@ def record_gates(
     Args:
         model, fresh: the network after training, and as it was before.
         record: of the run; it is written into `folder`, the statistics of the gates beside it.
-        test, classes: images and labels to record the gates over, and the classes' names.
+        task: over whose test images the gates are recorded.
     """
     blocks, before, rows = se_blocks(model), se_blocks(fresh), []
     if blocks or foreign_gates(model):
-        found = se.record_excitations(model, *test, classes=classes, precision="no")
+        found = se.record_excitations(model, *task.load(split="test"), classes=task.classes, precision="no")
         rows = found.summary()
         found.save(folder / "excitations.safetensors")
     for row in rows:
