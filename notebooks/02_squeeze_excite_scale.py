@@ -72,10 +72,10 @@ print(dataset.about)
 # What does such a $U$ look like in our network, the small SE-ResNet-18?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A *stage* is a run of residual blocks with the same resolution, and SE blocks are named after it: SE_4_2 sits in the second block of stage 4. (In a ResNet a normalisation stands between the convolution and the SE block; it shifts and rescales each channel, so numbers may be negative.)
+# A *stage* is a run of residual blocks with the same resolution, and SE blocks are named after it: SE_4_2 sits in the second block of stage 4. (In a ResNet a normalisation stands between the convolution and the SE block; it shifts and rescales each channel. No ReLU does, so numbers may be negative.)
 
 # %% [markdown] slideshow={"slide_type": "-"}
-# In its block SE_4_2, $U$ has $C = 64$ channels of $H \times W = 8 \times 8$ numbers: `U_first` for a hundred images of one class (frogs, if the images are CIFAR-10), `U_second` for a hundred of another (trucks). `block` is the SE block. The figure shows eight maps of one image of each.
+# In its block SE_4_2, $U$ has $C = 64$ channels of $H \times W = 8 \times 8$ numbers ($H$ rows, $W$ columns; with $N$ images, `[N, C, H, W]` in the code): `U_first` for a hundred images of one class (frogs, if the images are CIFAR-10), `U_second` for a hundred of another (trucks). `block` is the SE block. The figure shows eight maps of one image of each.
 
 # %% [markdown]
 # To see $U$ we use a *hook*: a function that PyTorch calls when a layer runs, here with what enters the block.
@@ -109,7 +109,7 @@ figures.show(
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Squeeze: one number a channel
 #
-# Each number in $U$ has seen only its own neighbourhood. We want, for each channel, one number that has seen the whole picture. The plainest choice is the mean over all $H \times W$ positions (eq. 2; $sq$ for squeeze):
+# A convolution gives each number of $U$ a patch of its input and no more. (Deep in a network the patches have grown to the size of the image; early ones are small.) No number sums up its whole map. We want, for each channel, one that does. The plainest choice is the mean over all $H \times W$ positions (eq. 2; $sq$ for squeeze):
 #
 # $$z_c = F_{sq}(u_c) = \frac{1}{H \times W} \sum_{i=1}^{H} \sum_{j=1}^{W} u_c(i, j)$$
 
@@ -216,7 +216,7 @@ checks.squeeze(my_squeeze)  # "not tried yet", or right, or what is probably wro
 # $$s = F_{ex}(z, W) = \sigma(W_2\, \delta(W_1 z)), \qquad W_1 \in \mathbb{R}^{\frac{C}{r} \times C},\quad W_2 \in \mathbb{R}^{C \times \frac{C}{r}}$$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The first layer narrows $C$ channels to $C/r$ hidden units, the second widens them again. $r$ is the *reduction ratio*, 16 in the paper. One full layer would cost $C^2$ weights; the two cost $2C^2/r$. The two layers may have biases $b_1$ and $b_2$, as in the paper's released models; its *ablations* (experiments that change one part at a time) leave them out. The package has it as an argument, `bias=True`.
+# ($W$ stands for the two matrices together.) The first layer narrows $C$ channels to $C/r$ hidden units, the second widens them again. $r$ is the *reduction ratio*, 16 in the paper. One full layer would cost $C^2$ weights; the two cost $2C^2/r$. The two layers may have biases $b_1$ and $b_2$, as in the paper's released models; its *ablations* (experiments that change one part at a time) leave them out. The package has it as an argument, `bias=True`.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment"}
 w1, b1 = block.fc1.weight, block.fc1.bias  # W₁ [hidden, C] and a bias [hidden]
@@ -399,7 +399,7 @@ checks.se_block(MySE)
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Move one channel and watch the gates
 #
-# Four networks were trained with $r$ = 2, 4, 8 and 16 (quarter width, one seed each), and here are their real weights, from C = 16 to C = 128; $z$ starts at the mean over a class's test images: choose C and $r$, then move one channel of $z$.
+# Four networks were trained with $r$ = 2, 4, 8 and 16 (quarter width, one seed each), and here are their real weights, from C = 16 to C = 128; $z$ starts at the mean over a class's test images: choose C and $r$, then move one channel of $z$. (These networks keep at least 4 hidden units, so $r$ changes their number only where $C/r$ is more than 4.)
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 from senet_edu import widgets
@@ -548,12 +548,12 @@ checks.gate_gradient(my_gate_gradient)
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # - The sigmoid's derivative is $s(1-s)$, so $\partial L/\partial a_2 = s \odot (1-s) \odot \partial L/\partial s$.
-# - A linear layer sends the gradient back through its transpose: $\partial L/\partial h = W_2^\top\, \partial L/\partial a_2$. (With images as rows, $W^\top g$ is `g @ W`.)
+# - A linear layer sends the gradient back through its transpose: $\partial L/\partial h = W_2^\top\, \partial L/\partial a_2$. (With images as rows, the code says `dL_da2 @ w2` for it.)
 # - The ReLU lets it pass where $a_1 > 0$: $\partial L/\partial a_1 = [a_1 > 0] \odot \partial L/\partial h$ (the bracket is 1 where true, else 0).
 # - And $W_1^\top$ brings it to $z$: $\partial L/\partial z = W_1^\top\, \partial L/\partial a_1$.
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
-# The second path is what a plain convolution lacks: the gradient at each position depends on every other position and channel, through one number a channel.
+# A plain convolution has no second path: its gradient at a position comes from the neighbourhood alone. Here it comes from every position of every channel, through one number a channel.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Note also the factor $s(1-s)$: a gate near 0 or near 1 hardly learns (it is *saturated*).

@@ -246,7 +246,7 @@ maps = 2 * (64 * 32**2 + 128 * 16**2 + 256 * 8**2 + 512 * 4**2)  # numbers in th
 print(f"with a sum and a product for each number of U: {(added + 2 * maps) / arithmetic['plain']:.2%}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# (The squeeze adds up the numbers of $U$, and the scale multiplies each by its gate. Such steps are usually left out of the count, in the paper too. The last line has them; it is still next to nothing.)
+# (The squeeze adds up the numbers of $U$, and the scale multiplies each by its gate. Such steps are usually left out of the count; the paper's printed numbers seem to have one of the two, as [chapter 04](04_one_block_any_network.ipynb) finds. The last line has both; it is still next to nothing.)
 
 # %% [markdown]
 # ### Exercise 3.3: multiply-adds of a residual block · medium · 8 minutes
@@ -423,7 +423,7 @@ share = sum(took[name] for name in ("squeeze", "scale")) / sum(took.values())
 print(f"squeeze and scale: {share:.0%} of these times together, and {2 / (9 * C + 5):.2%} of the arithmetic")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The convolution does a great deal of arithmetic on few bytes. Squeeze and scale do next to no arithmetic: what they wait for is memory. (The ReLU and the plain sum move bytes more slowly still in our run. An operation may be slower than both limits for reasons of its own: fresh memory for its result has to come from the system first, or its code is slow, as that of BN in evaluation on some CPUs.)
+# The convolution does a great deal of arithmetic on few bytes. Squeeze and scale do next to no arithmetic: their time goes into moving bytes. (How the last four compare changes from run to run. An operation may be slower than both limits for reasons of its own: fresh memory for its result has to come from the system first, or its code is slow, as that of BN in evaluation on some CPUs. And alone, on one map that fits into a cache, squeeze and scale may take less than SE adds to a whole block.)
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
 # This also says on which machine SE is dear: where arithmetic is fast and memory is not.
@@ -486,7 +486,7 @@ assert cost.parameters(model) == 11_219_462  # r = 32
 # What does the network gain by these weights?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Quarter-width networks were trained with $r$ = 2, 4, 8 and 16, same recipe, same seed, and their gates recorded over the test images. (Such a network has only 16 to 128 channels. Its hidden layers keep at least 4 units, so the first two blocks have 4 at $r$ = 4, 8 and 16 alike.) Move $r$ and watch hidden width, weights, accuracy and the mean gates of each class:
+# Quarter-width networks were trained with $r$ = 2, 4, 8 and 16, same recipe, same seed, and their gates recorded over the test images. (Such a network has only 16 to 128 channels. Its hidden layers keep at least 4 units, so the first two blocks have 4 at $r$ = 4, 8 and 16 alike, and the next two at 8 and 16.) Move $r$ and watch hidden width, weights, accuracy and the mean gates of each class:
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 from senet_edu import widgets
@@ -510,7 +510,7 @@ widgets.reduction_sliders()
 # | weights added, millions | 20.1 | 10.1 | 5.0 | 2.5 | 1.3 | 0 |
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# $r = 4$ is best, by a hair: 0.03 points. (The weights are counted without biases, $2C^2/r$ for each block: eq. 5.)
+# $r = 4$ is best, by a hair: 0.01 points before 8, and 0.03 before 16. (In top-5 error 8 is best, and 4 comes after 16. The weights are counted without biases, $2C^2/r$ for each block: eq. 5.)
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # From 2 to 16 the error hardly moves, while the weights shrink to an eighth.
@@ -564,10 +564,10 @@ figures.show(
 # So how to choose? Take the largest $r$ that costs you no more accuracy than you accept to lose, and remember what a seed does.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# From $r = 2$ to 16 the paper's errors differ by 0.04 points at most, and at 32 the error is 0.44 points higher; it gives no spread over seeds. Our single runs cannot tell their four ratios apart, nor do they show that they are equal. (The paper says itself that 16 is a balance of accuracy and weights.)
+# From $r = 2$ to 16 the paper's errors differ by 0.04 points at most, and at 32 the error is 0.44 points above that at 16; it gives no spread over seeds. Our single runs cannot tell their four ratios apart, nor do they show that they are equal. (The paper says itself that 16 is a balance of accuracy and weights.)
 
 # %% [markdown] slideshow={"slide_type": "-"}
-# From the paper's table that is 16: not the best, but the *trade-off*, nearly as good as any for the fewest weights.
+# If 0.1 points are little to you, the paper's table says 16: not the best, but the *trade-off*, nearly as good as any with an eighth of the weights of $r = 2$.
 
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What to take along
@@ -583,5 +583,5 @@ figures.show(
 # - **The paper says:** SE is nearly free in arithmetic (3.86 to 3.87 billion multiply-adds for ResNet-50) and costs 10 % of the weights; training steps took 190 ms before and 209 ms after, CPU inference 164 and 167 ms. $r = 16$ balances accuracy and weights.
 # - **We measured:** the weights and multiply-adds exactly as the formulas say; time far above the arithmetic, +3.2 %<!-- record: se-overhead.full.forward.overhead --> forward at full width and +8.7 %<!-- record: se-overhead.quarter.forward.overhead --> at a quarter, where there are fewer multiply-adds for each byte; no difference between $r$ = 2 and 16 that one seed could show.
 # - **They differ** in machine, network and images. Ours are small CPUs and a small network; a GPU has its own balance, and we have not measured one.
-# - **Next:** [chapter 05](05_train_se_resnet18.ipynb) trains a network with SE and its plain twin.
+# - **Next:** [chapter 04](04_one_block_any_network.ipynb) puts the block into other networks and counts the paper's tables.
 # - **To read:** sections 4 (model and computational complexity) and 6.1 (reduction ratio) of the paper; Williams, Waterman and Patterson, *Roofline*, [doi 10.1145/1498765.1498785](https://doi.org/10.1145/1498765.1498785), on arithmetic for each byte.

@@ -182,7 +182,7 @@ assert in_stage_5 == {"SE_5_1", "SE_5_2", "SE_5_3"}
 print(f"{', '.join(sorted(in_stage_5))}: z = u")
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
-# So such a block multiplies each number by a gate computed from the numbers at the very same place, $u \cdot \sigma(W_2\, \delta(W_1 u))$.
+# So such a block multiplies each number by a gate computed from the numbers at the very same place, $u \cdot \sigma(W_2\, \delta(W_1 u))$ (biases left out).
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # That is what the paper calls NoSqueeze, and tries in order to show what the squeeze is for (its table 16).
@@ -291,7 +291,7 @@ figures.show(
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# In the run on this page most 1s and 8s, as one would guess, and most 4s, which we had not expected (their fork and long stroke seem to be enough). Of the 0s, as good as their own mirror images, a third is lost: we do not know why. Of the other six a tenth or less is recognised. The figure has the shares.
+# In the run on this page most 1s and 8s, as one would guess, and most 4s, which we had not expected (their fork and long stroke seem to be enough). Of the 0s, as good as their own mirror images, a third is lost: we do not know why. Of the other six about a tenth or less is recognised. The figure has the shares.
 #
 # </details>
 
@@ -406,7 +406,7 @@ for name in last_blocks:
 # - **The note says** that for 28×28 images SE-ResNet-50's last global pooling is not used.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **We showed** that it is the identity there, because the ImageNet stem and stages 3 to 5 leave 1×1 maps. The paper has no experiment on MNIST; its images have 224×224 pixels and its last maps 7×7.
+# **We showed** that it is the identity there, because the ImageNet stem and stages 3 to 5 leave 1×1 maps. The paper has no experiment on MNIST; its ImageNet images have 224×224 pixels, and SE-ResNet-50's last maps are 7×7 there.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # - **The note does not say** that the squeeze of SE_5_1 to SE_5_3 is the identity for the same reason: there SE is the paper's NoSqueeze, and there most of its added weights are.
