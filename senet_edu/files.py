@@ -19,7 +19,10 @@ def write_atomically(path: Path, write: Callable[[str], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = str(path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp"))
     try:
+        Path(temporary).touch()
+        usual = os.stat(temporary).st_mode
         write(temporary)
+        os.chmod(temporary, usual)  # safetensors makes files that nobody but their owner may read
         with open(temporary, "rb+") as file:  # Windows flushes no file that is open for reading only
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -296,6 +296,13 @@ def test_weights_round_to_float16_and_keep_counters(assets: Path) -> None:
     assert all(p.dtype == torch.float32 for p in results.load_network("tiny").parameters())
 
 
+def test_others_may_read_what_is_written_as_any_other_file(tmp_path: Path) -> None:
+    """safetensors by itself shuts out all but the owner."""
+    (tmp_path / "usual").touch()
+    results.save_weights(torch.nn.Linear(2, 2), tmp_path / "weights.safetensors", {})
+    assert (tmp_path / "weights.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
 def test_damaged_or_missing_weights_are_refused(assets: Path) -> None:
     path = assets / "weights" / "tiny.safetensors"
     content = bytearray(path.read_bytes())
