@@ -152,8 +152,9 @@ def test_the_changes_of_senet154_one_by_one(change, there) -> None:
 
 def test_arguments_of_one_kind_of_network() -> None:
     """They stand in `config`, which makes the same network again; other networks refuse them."""
-    model = empty("sk_resnet18", width=0.25, branches=3, groups=[2, 1, 4], attention=False)
+    model = empty("sk_resnet18", width=0.25, branches=3, groups=[2, 1, 4], min_width=2, reduction=4)
     assert {sk.groups for sk in sk_blocks(model).values()} == {(2, 1, 4)}
+    assert sk_blocks(model)["SK_5_2"].fc1.out_features == 128 // 4
     assert str(empty(**model.config)) == str(model)
     with pytest.raises(TypeError, match="se_resnet18 takes no branches, dropout; of its own it takes nothing"):
         empty("se_resnet18", dropout=0.1, branches=2)
@@ -199,7 +200,7 @@ def test_a_named_network_runs(name: str) -> None:
         ("se_googlenet", {"stages": (2, 3)}, r"can have SE: \[3, 4, 5\], not \[2\]"),
         ("mobilenet_v3_small", {"stages": (2,)}, r"can have SE: \[\], not \[2\]"),
         ("mobilenet_v3_small", {"bias": False}, "and so no bias"),
-        ("sk_resnet18", {"reduction": 4, "squeeze": "none"}, "and so no reduction, squeeze"),
+        ("sk_resnet18", {"reduction": 4, "squeeze": "none", "bias": False}, "and so no bias, squeeze"),
         ("sknet50", {"placement": "post"}, "and so no placement"),
         ("se_resnext50", {"width": 0.125}, "width = 0.125"),
     ],

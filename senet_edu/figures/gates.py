@@ -47,10 +47,11 @@ def class_gates(
         rows = {label: excitations.classes.index(label) for label in classes}
         means = {label: gates.mean[k, which].numpy() for label, k in rows.items()}
         class_lines(axis, means, gates.total_mean[which].numpy())
-        for (label, k), colour in zip(rows.items() if spread else (), colours(classes), strict=spread):
-            deviation = gates.variance[k, which].sqrt().numpy()
-            low, high = means[label] - deviation, means[label] + deviation
-            axis.fill_between(range(len(which)), low, high, color=colour, alpha=0.2, linewidth=0)
+        if spread:
+            for (label, k), colour in zip(rows.items(), colours(classes), strict=True):
+                deviation = gates.variance[k, which].sqrt().numpy()
+                low, high = means[label] - deviation, means[label] + deviation
+                axis.fill_between(range(len(which)), low, high, color=colour, alpha=0.2, linewidth=0)
         axis.set_title(f"{name}: {len(which)} of {gates.mean.shape[1]} channels", fontsize=10)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     return figure

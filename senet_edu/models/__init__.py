@@ -63,7 +63,8 @@ def create_model(
         stem: "cifar" for images of about 32×32 (ResNets' default), "imagenet" for about 224×224 (the others' only one).
         width: factor on all channel counts of a ResNet: 1.0 is 64 to 512 channels, 0.25 is 16 to 128.
         reduction, bias, squeeze, gate, min_hidden: of the SE blocks, see `SEBlock`. The plain twin of a network with
-            SE ignores them, and `placement`; a network without such a twin (SKNet, MobileNetV3) refuses them.
+            SE ignores them, and `placement`; a network without such a twin (SKNet, MobileNetV3) refuses them, but
+            for SKNet's own `reduction`.
         stages: stages with SE (table 13), by default all of the network's: 2 to 5 in a ResNet.
         pretrained: True loads the shipped weights of this very network, a string those of that name
             (see `senet_edu.results.list_weights`).
@@ -101,11 +102,14 @@ def create_model(
     block = {"reduction": reduction, "bias": bias, "squeeze": squeeze, "gate": gate, "min_hidden": min_hidden}
     if not network.with_se:
         asked = block | {"placement": placement}
-        if changed := [key for key, value in asked.items() if value != signature(create_model).parameters[key].default]:
-            raise ValueError(f"{name} takes no SE blocks of ours, and so no {', '.join(changed)}")
+        usual = {key: argument.default for key, argument in signature(create_model).parameters.items()}
+        changed = {key: value for key, value in asked.items() if value != usual[key]}
+        if refused := [key for key in changed if key not in network.more]:
+            raise ValueError(f"{name} takes no SE blocks of ours, and so no {', '.join(refused)}")
+        more |= changed  # an SK convolution has an r, too
 
     options: dict[str, Any] = {"stem": stem, "width": width, "variant": variant}
-    usual: dict[str, Any] = {"stem": stem, "width": 1.0, "variant": "torchvision"}
+    usual = {"stem": stem, "width": 1.0, "variant": "torchvision"}
     se: dict[str, Any] = block if with_se else {}
     if with_se:
         options |= {"placement": placement, "stages": sorted(stages)}

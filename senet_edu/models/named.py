@@ -131,7 +131,7 @@ register(Network("preact_resnet164", own={"convolutions": bottleneck}, **PREACT)
 
 SKNET: dict[str, Any] = {
     "options": ("stem", "width"),
-    "more": ("branches", "groups", "min_width", "dilations", "attention"),
+    "more": ("reduction", "branches", "groups", "min_width", "dilations", "attention"),
     "with_se": False,
     "stages": (),
 }
