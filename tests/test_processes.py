@@ -29,6 +29,12 @@ from senet_edu.models import create_model
 from senet_edu.training import EpochPlan, Recipe, checkpoint, fit, processes
 
 RECIPE = Recipe(label_smoothing=0.0, epochs=2, batch_size=8)
+RUNS = {  # images and recipe
+    "even": (42, RECIPE),
+    "again": (42, RECIPE),
+    "odd": (30, Recipe(label_smoothing=0.0, epochs=1, batch_size=7)),
+    "few": (5, Recipe(label_smoothing=0.0, epochs=1, batch_size=128)),
+}
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 ACCELERATE = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")  # without GPUs: two on the CPU
 
@@ -63,12 +69,8 @@ def share_of_two(out: Path) -> None:
         return save(*args)
 
     EpochPlan.batch, checkpoint.save = batch, slow_save
-    for name, n, recipe, folder in (
-        ("even", 42, RECIPE, out / "run"),
-        ("again", 42, RECIPE, out / "run"),
-        ("odd", 30, Recipe(label_smoothing=0.0, epochs=1, batch_size=7), None),
-        ("few", 5, Recipe(label_smoothing=0.0, epochs=1, batch_size=128), None),
-    ):
+    for name, folder in (("even", out / "run"), ("again", out / "run"), ("odd", None), ("few", None)):
+        n, recipe = RUNS[name]
         seen.clear()
         logits_seen.clear()
         model = network()
@@ -80,7 +82,7 @@ def share_of_two(out: Path) -> None:
             "logits": list(logits_seen),
             "rows": rows(run.history),
             "processes": run.processes,
-            "weights": {key: value.tolist() for key, value in model.named_parameters()},
+            "weights": {key: value.tolist() for key, value in model.state_dict().items()},
         }
     EpochPlan.batch, checkpoint.save = draw, save
     share_of_killed(out, None, 0)
@@ -165,9 +167,12 @@ def test_two_processes_share_each_batch(sides, name, share, steps):
     assert a["rows"] == b["rows"]
     assert [len(index) for index in a["seen"]] == [len(index) for index in b["seen"]] == [share] * steps
     a_epoch = len(a["seen"]) // len(a["rows"])
-    for first in range(0, steps, a_epoch):
-        images = sum(a["seen"][first : first + a_epoch] + b["seen"][first : first + a_epoch], [])
-        assert len(images) == len(set(images))
+    n, recipe = RUNS[name]
+    for epoch, first in enumerate(range(0, steps, a_epoch)):
+        order = EpochPlan.draw(n, (8, 8), recipe, 0, epoch).order.tolist()
+        batches = [order[2 * share * i : 2 * share * (i + 1)] for i in range(a_epoch)]  # of a single process
+        mine, others = (side["seen"][first : first + a_epoch] for side in (a, b))
+        assert [x + y for x, y in zip(mine, others, strict=True)] == batches
 
 
 @pytest.mark.parametrize("name", ["even", "odd"])

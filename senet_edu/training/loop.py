@@ -155,6 +155,7 @@ def train(
                 optimizer.zero_grad(set_to_none=True)
                 session.step_done(loss, logits, y)
 
+            processes.same_buffers(model)
             session.epoch_done(rate, accuracy_on(validation, model, run.precision, device.type == "cpu"))
             if on_epoch is not None and accelerator.is_main_process:
                 on_epoch(run.history)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import TypeVar
 
+from torch import nn
+
 T = TypeVar("T")
 
 
@@ -54,6 +56,15 @@ def from_main(value: T, cpu: bool = False) -> T:
 
         dist.broadcast_object_list(values, src=0)
     return values[0]
+
+
+def same_buffers(model: nn.Module) -> None:
+    """Give every process the main one's running statistics: each has gathered those of its own share of the images."""
+    if number()[1] > 1:
+        import torch.distributed as dist
+
+        for buffer in model.buffers():
+            dist.broadcast(buffer, src=0)
 
 
 def join(cpu: bool) -> None:
