@@ -9,6 +9,7 @@ import os
 import statistics
 import subprocess
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,8 @@ def test_shipped_weights_load_and_are_small(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "accuracy", "megabytes"), [("se_resnet18", 0.91, 23), ("se_resnet18-quarter", 0.84, 2)]
+    ("name", "accuracy", "megabytes"),
+    [("se_resnet18", 0.91, 23), ("se_resnet18-quarter", 0.84, 2), ("se_resnet18-quarter-tiny-imagenet", 0.75, 2)],
 )
 def test_shipped_se_networks_are_what_the_course_needs(name: str, accuracy: float, megabytes: float) -> None:
     """Right often enough, small enough, and every block gates: its weights are alive and its gates move."""
@@ -118,18 +120,19 @@ def test_weights_on_part_of_the_real_test_images(
 ) -> None:
     """On a part of the copy they were scored on, the shipped weights give the record's accuracy and gates."""
     record, model = results.load_record(name), results.load_network(name)
-    if se.data.cifar10_source().description != record["data"]:
-        pytest.skip("another copy of CIFAR-10 than the record's")
+    same_copy = se.data.cifar10_source().description == record["data"]
     part = se.data.balanced_subset(cifar10_test[1], per_class, seed=0)
     images, labels = cifar10_test[0][part], cifar10_test[1][part]
     accuracy = se.evaluate(model, images, labels, precision="no").accuracy
-    if "accuracy_of_part" in record:
+    if "accuracy_of_part" in record and same_copy:
         assert accuracy == pytest.approx(record["accuracy_of_part"], abs=0.0011)  # one image of the 1,000
-    assert accuracy == pytest.approx(record["accuracy"], abs=0.025)  # three standard errors
+    # three standard errors; JPEGs and originals differ by little
+    assert accuracy == pytest.approx(record["accuracy"], abs=0.025 if same_copy else 0.05)
     found = se.record_excitations(model, images, labels, classes=se.data.CIFAR10_CLASSES, precision="no")
     for block, gates in results.load_excitations(name).items():
         standard_error = (gates.variance / per_class).sqrt()
-        assert ((found[block].mean - gates.mean).abs() / (standard_error + 1e-4)).mean() < 1.5
+        distance = ((found[block].mean - gates.mean).abs() / (standard_error + 1e-4)).mean()
+        assert distance < (1.5 if same_copy else 3)
 
 
 @pytest.mark.parametrize("name", ["se_resnet18-quarter-tiny-imagenet", "mobilenet_v3_small-tiny-imagenet"])
@@ -301,6 +304,30 @@ def test_others_may_read_what_is_written_as_any_other_file(tmp_path: Path) -> No
     (tmp_path / "usual").touch()
     results.save_weights(torch.nn.Linear(2, 2), tmp_path / "weights.safetensors", {})
     assert (tmp_path / "weights.safetensors").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_numbers_that_float16_does_not_reach_stay_in_float32(tmp_path: Path) -> None:
+    norm = torch.nn.BatchNorm1d(2)
+    norm.running_var += torch.tensor([1e5, 0.0])
+    checksum = results.save_weights(norm, tmp_path / "weights.safetensors", {})
+    fresh = torch.nn.BatchNorm1d(2)
+    results.weights.load_weights(fresh, tmp_path / "weights.safetensors", checksum)
+    assert torch.equal(fresh.running_var, norm.running_var)
+
+
+def test_a_finished_run_is_scored_again_when_the_test_images_are_others(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = se.create_model("resnet18", width=1 / 16)
+    images, labels = se.shapes(80, seed=0)
+    train, test, others = ((images[part], labels[part]) for part in (slice(40), slice(40, 60), slice(60, 80)))
+    recipe = se.Recipe(epochs=1, batch_size=40)
+    again = partial(results.train_recorded, tmp_path / "run", model, train, precision="no", cpu=True)
+    first = again(test, recipe, data="shapes")
+    assert again(test, recipe, data="shapes")["finished"] == first["finished"]
+    other = again(others, recipe, data="other shapes")
+    assert other["data"] == "other shapes"
+    assert other["scored_on"] != first["scored_on"]
+    assert other["history"] == first["history"]
 
 
 def test_damaged_or_missing_weights_are_refused(assets: Path) -> None:

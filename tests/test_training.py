@@ -24,6 +24,7 @@ from senet_edu.training import (
     CheckpointError,
     EpochPlan,
     Recipe,
+    TrainingError,
     best_precision,
     describe,
     evaluate,
@@ -677,6 +678,14 @@ def test_an_unknown_precision_is_refused(act):
     """It would compute in float32 and say nothing."""
     with pytest.raises(ValueError, match="precision is one of .* not 'half'"):
         act(network(), bright_or_dark(8)[0], precision="half", cpu=True)
+
+
+def test_running_statistics_that_are_no_numbers_end_a_run(tmp_path):
+    """They are no parameters, the loss does not show them, and every answer afterwards would be NaN."""
+    model = network()
+    model[1].running_var.fill_(math.nan)
+    with pytest.raises(TrainingError, match="no longer a number"):
+        fit(model, *bright_or_dark(8), Recipe(epochs=1, batch_size=8), folder=tmp_path, **on_cpu)
 
 
 def test_fp16_on_a_cpu_is_refused():

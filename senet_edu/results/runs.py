@@ -15,6 +15,7 @@ from senet_edu.results.records import AssetError, circumstances, write_record
 from senet_edu.results.weights import load_weights, restore, save_weights
 from senet_edu.training import Evaluation, Recipe, Run, evaluate, fit, processes
 from senet_edu.training.machine import Precision
+from senet_edu.training.session import checksum as image_checksum
 
 
 def train_recorded(
@@ -34,7 +35,7 @@ def train_recorded(
     """Train `model` in place, write its float16 weights and its record into `folder`, and return the record.
 
     What is scored is what is written: weights rounded to float16, computed in float32. Under a launcher every process
-    calls this; the first one writes. A run that had ended keeps its record.
+    calls this; the first one writes. A run that had ended keeps its record, if the test images are the same.
 
     Args:
         folder: its name is the record's. A run there that was stopped goes on.
@@ -62,23 +63,26 @@ def train_recorded(
         checksum = save_weights(model, weights, {"record": name})
         load_weights(model, weights, checksum)
     model.load_state_dict(processes.from_main(model.state_dict(), cpu))
-    if earlier := processes.from_main(ended(folder, checksum), cpu):
+    scored_on = image_checksum(*test)
+    if earlier := processes.from_main(ended(folder, checksum, scored_on), cpu):
         return earlier
     evaluation = evaluate(model, *test, precision="no", cpu=cpu)
     record = make_record(name, model.config, run, evaluation, data) | {"weights_sha256": checksum}
-    record |= {"test_images": len(test[0]), "image_size": test[0].shape[-1]}
+    record |= {"test_images": len(test[0]), "image_size": test[0].shape[-1], "scored_on": scored_on}
     if processes.is_main():
         write_record(record, folder / "record.json")
     return processes.from_main(record, cpu)
 
 
-def ended(folder: Path, checksum: str) -> dict[str, Any] | None:
-    """The record of a run in `folder` whose weights have this checksum, if there is one: nothing was trained since."""
+def ended(folder: Path, checksum: str, scored_on: str) -> dict[str, Any] | None:
+    """The record of a run in `folder` with weights of this checksum and a score on these images, if there is one."""
     path = folder / "record.json"
     if not processes.is_main() or not path.exists():
         return None
     record = read_record(path)
-    return record if record.get("weights_sha256") == checksum else None
+    younger = {"scored_on": scored_on}  # a record from before this was kept is taken at its word
+    now = {"weights_sha256": checksum, "scored_on": scored_on}
+    return record if now.items() <= (younger | record).items() else None
 
 
 def make_record(name: str, config: dict[str, Any], run: Run, evaluation: Evaluation, data: str) -> dict[str, Any]:

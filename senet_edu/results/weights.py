@@ -8,6 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -85,7 +86,7 @@ def load_weights(model: nn.Module, path: Path, checksum: str) -> None:
 
 
 def save_weights(model: nn.Module, path: str | Path, about: dict[str, Any]) -> str:
-    """Write a network's weights as float16 safetensors (counters stay integers), with `about` in the header.
+    """Write a network's weights as float16 safetensors (see `half`), with `about` in the header.
 
     Returns:
         The file's SHA-256.
@@ -99,7 +100,9 @@ def save_weights(model: nn.Module, path: str | Path, about: dict[str, Any]) -> s
 
 
 def half(value: Tensor) -> Tensor:
-    return value.half() if value.is_floating_point() else value
+    """In float16, but for integers, and for a tensor with a number that float16 does not reach (65,504)."""
+    narrow = value.half() if value.is_floating_point() else value
+    return narrow if torch.equal(narrow.isfinite(), value.isfinite()) else value
 
 
 def sha256(path: Path) -> str:
@@ -131,7 +134,14 @@ def model_card(name: str) -> str:
     per_class = zip(classes, record["accuracy_per_class"], strict=True)
     known = tuple(classes) == CIFAR10_CLASSES
     begun = f" It began with {record['started_from']}." if record.get("started_from") else ""
-    images = "The images are CIFAR-10 (Krizhevsky, 2009)." if known else "The images have their own terms."
+    if (earlier := f"{name}-first") in records.list_records():
+        first = load_record(earlier)
+        begun += (
+            f" That run: {settings_in_words(first['recipe'])}; {first['seconds'] / 60:.0f} minutes. It was scored on "
+            f"the same test images, {first['accuracy']:.2%}, before it was decided to go on."
+        )
+    terms = "The images are ImageNet's, for non-commercial research."
+    images = "The images are CIFAR-10 (Krizhevsky, 2009)." if known else terms
     return f"""# {name}
 
 - **Network:** {settings_in_words(model)}

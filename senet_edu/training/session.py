@@ -181,7 +181,7 @@ class Session:
 
     def save(self) -> None:
         """Write a checkpoint, but never one with weights that are no numbers."""
-        if not all(p.isfinite().all() for p in self.model.parameters()):
+        if not all(value.isfinite().all() for value in self.model.state_dict().values()):
             raise self.diverged()
         if self.folder is not None and self.accelerator.is_main_process:
             scaler = self.accelerator.scaler
