@@ -55,7 +55,7 @@ def load(out: Path) -> dict[str, tuple[dict[str, Any], NamedNetwork]]:
 def tensors_of(model: NamedNetwork, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """ "SE_5_1.w1" [hidden, C], "….b1" [hidden], "….w2" [C, hidden], "….b2" [C], "….z" [K, C]; all float16."""
     squeezed, _ = record_controls(model, images, labels, classes=CIFAR10_CLASSES, precision="no")
-    found = {}
+    found: dict[str, Tensor] = {}
     for name in BLOCKS:
         block = se_blocks(model)[name]
         found |= {f"{name}.w1": block.fc1.weight, f"{name}.b1": block.fc1.bias}
@@ -71,7 +71,7 @@ def main() -> None:
     started = results.now()
     networks = load(parser.parse_args().trials)
     images, labels = se.load_cifar10(split="test")
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for key, (_, model) in networks.items():
         tensors |= {f"{key}.{name}": value for name, value in tensors_of(model, images, labels).items()}
         print(key, flush=True)

@@ -49,7 +49,7 @@ def finished(folder: Path) -> Outcome:
     """Of the run in the folder. (Not its file's checksum: that covers the run's name.)"""
     weights = results.load_run(folder).state_dict()
     history = results.read_record(folder / "record.json")["history"]
-    rows = [(row["epoch"], row["loss"], row["accuracy"], row["rate"]) for row in history]
+    rows: list[tuple[float, ...]] = [(row["epoch"], row["loss"], row["accuracy"], row["rate"]) for row in history]
     return checkpoint.digest(weights, {}), rows
 
 
@@ -105,7 +105,7 @@ def one_of_two_killed(out: Path, draw: random.Random) -> Iterator[bool]:
         yield ended != 0 and child(folder, LAUNCH).wait() == 0 and finished(folder) == wanted
 
 
-def damaged(path: Path, damage: Callable[[bytes], bytes], read: Callable[[], object], error: type) -> bool:
+def damaged(path: Path, damage: Callable[[bytes], bytes], read: Callable[[], object], error: type[Exception]) -> bool:
     """The damaged file is refused, by name; or it reads as before, since the damage is in what nobody reads."""
     whole, before = path.read_bytes(), repr(read())
     path.write_bytes(damage(whole))
@@ -174,11 +174,11 @@ def jumping_clock(out: Path, draw: random.Random, wanted: Outcome) -> Iterator[b
             now.value += draw.uniform(-86_400, 86_400)
             return now.value
 
-        session.time = SimpleNamespace(monotonic=jump)  # type: ignore[attr-defined]
+        session.time = SimpleNamespace(monotonic=jump)  # type: ignore[assignment]
         try:
             yield train(out / f"clock{number}") == wanted
         finally:
-            session.time = time  # type: ignore[attr-defined]
+            session.time = time
 
 
 def main() -> None:

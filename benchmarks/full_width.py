@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 import trials
+from trials import CIFAR10
 
 import senet_edu as se
 from senet_edu import cli, results
-from senet_edu.data import CIFAR10_CLASSES, balanced_subset
+from senet_edu.data import balanced_subset
 
 NAME = "se_resnet18"
 FIRST, RUN = Path(f"runs/{NAME}-first"), Path(f"runs/{NAME}")
@@ -34,7 +35,7 @@ def main() -> None:
     record["accuracy_of_part"] = se.evaluate(model, test[0][part], test[1][part], precision="no").accuracy
     torch.manual_seed(record["seed"])
     fresh = se.create_model(**record["model"])
-    trials.record_gates(model, fresh, record, test, CIFAR10_CLASSES, RUN)
+    trials.record_gates(model, fresh, record, CIFAR10, RUN)
     trials.publish(NAME, RUN)
     results.write_record(first | {"name": FIRST.name}, results.RECORDS / f"{FIRST.name}.json")
 

@@ -47,7 +47,7 @@ def torch_init(block: SEBlock) -> None:
 def normalise_z(block: SEBlock) -> None:
     """Give each channel of z mean 0 and variance 1 over the batch before W₁ sees it."""
     pool, block.norm = block.pool, nn.BatchNorm1d(block.channels, affine=False)
-    block.pool = lambda u: block.norm(pool(u))  # type: ignore[method-assign]
+    block.pool = lambda u: block.norm(pool(u))  # type: ignore[method-assign, operator]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,9 @@ counted; the record has the medians and their ratio.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -27,11 +29,16 @@ def main() -> None:
     torch.set_num_threads(1)
     count = 1_000 if device.type == "cpu" else 10_000
     images, labels = (t[:count] for t in se.load_cifar10(split="test"))
-    record = {"name": "recording", "data": cifar10_source().description, "images": count, "repeats": REPEATS}
+    record: dict[str, Any] = {
+        "name": "recording",
+        "data": cifar10_source().description,
+        "images": count,
+        "repeats": REPEATS,
+    }
     record |= {"precision": best_precision(device), "device": device.type}
     for name in WEIGHTS:
         model = results.load_network(name).to(device)
-        steps = {
+        steps: dict[str, Callable[[], object]] = {
             "evaluate": partial(predict, model, images),
             "record": partial(se.record_excitations, model, images, labels, classes=CIFAR10_CLASSES),
         }

@@ -127,7 +127,7 @@ def ordinary(
     precision = best_precision(device) if fast else "no"
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-    model.to(device, memory_format=layout).train()
+    model.to(device).to(memory_format=layout).train()
     network = torch.compile(model) if compiled else model
     loader = torch.utils.data.DataLoader(
         Pictures(*se.load_cifar10(split="train")),
