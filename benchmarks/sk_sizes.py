@@ -4,7 +4,8 @@
 
 For every such network: the mean attention of each block's 5×5 branch over test images, with the middle enlarged 1.0 to
 2.0 times, and, as a control, with the images only blurred, about as much. How well that is met shows in the sharpness
-of both: squared differences of neighbouring pixels over twice the variance. Writes the record sk-sizes.
+of both: squared differences of neighbouring pixels over twice the variance. Writes the record sk-sizes, means over
+networks and each network's own.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def main() -> None:
         folders = sorted(path.parent for path in Path("runs").glob(f"{pattern}/record.json"))
         runs = [measure(folder, *tests[name]) for folder in folders]
         runs_of = {"runs": [folder.name for folder in folders], "images": len(tests[name][1])}
-        record["networks"][name] = runs_of | {
+        each = {folder.name: run for folder, run in zip(folders, runs, strict=True)}
+        record["networks"][name] = {**runs_of, "each": each} | {
             change: {
                 key: [statistics.mean(at) for at in zip(*(run[change][key] for run in runs), strict=True)]
                 for key in runs[0][change]
