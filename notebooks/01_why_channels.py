@@ -90,7 +90,7 @@ torch.manual_seed(0)
 with Image.open(get_sample_data("grace_hopper.jpg")) as file:
     picture = file.crop((0, 0, 512, 512)).resize((128, 128), Image.Resampling.BOX)
 photo = torch.from_numpy(np.array(picture)).permute(2, 0, 1)  # uint8 [3, 128, 128]
-x = photo[None] / 255  # [1, C' = 3, 128, 128], numbers from 0 to 1
+x = photo[None] / 255  # [1, 3, 128, 128]: one image, three channels; numbers from 0 to 1
 print(tuple(x.shape))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -108,7 +108,7 @@ print(f"where: {where.numel():,} weights; which: {which.numel()}")
 figures.show(
     figures.where_and_which(x[0], where, which),
     alt="Three rows. First the photograph and its red, green and blue channels. Second, each channel times one map of "
-    "weights, a bright disc on the face: everything but the face is dark in all channels. Third, each channel times "
+    "weights, a bright disc on the face: the picture fades away from the face in all channels. Third, each channel times "
     "a weight of its own, 1 for red, 0.4 for green, 0.1 for blue: every place is still there, and the picture is red.",
 )
 
@@ -172,7 +172,7 @@ figures.show(
 # One note says that a convolution adds its channels up with weight 1, so that all count alike. The summands do enter with weight 1, but how much channel $s$ counts is in its kernel $v_c^s$, and kernels differ: in the last row green does not count at all.
 
 # %% [markdown] slideshow={"slide_type": "-"}
-# What is true, and what SE changes: these weights are the same for every image and at every place.
+# What is true: these weights are the same for every image and at every place. SE changes the first: with gates they differ from image to image, though not from place to place.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # What the blue channel adds does not depend on what the others show.
@@ -221,7 +221,7 @@ print("with gates, what blue adds depends on the rest: yes")
 # %% [markdown]
 # ### Exercise 1.1: a convolution by hand · medium · 8 minutes
 #
-# Write `my_convolution(x, v)`: from a picture `x`, `[C', H, W]`, and one filter `v`, `[C', 3, 3]`, the map $u_c$ where the kernel fits into the picture, `[H - 2, W - 2]`. Use loops over the channels and the nine places of the kernel, and slices such as `x[s, a : a + height, b : b + width]`. (With no zeros put around the picture, count $a$ and $b$ from 0 to 2.)
+# Write `my_convolution(x, v)`: from a picture `x`, `[C', H, W]` ($H$ rows, $W$ columns), and one filter `v`, `[C', 3, 3]`, the map $u_c$ where the kernel fits into the picture, `[H - 2, W - 2]`. Use loops over the channels and the nine places of the kernel, and slices such as `x[s, a : a + height, b : b + width]`. (With no zeros put around the picture, count $a$ and $b$ from 0 to 2.)
 
 
 # %%
@@ -304,7 +304,7 @@ print("noise everywhere else: the same; one corner changed: another number")
 # A kernel spans $k_l - 1$ gaps, each as wide as all strides before it multiplied; for the first layer the empty product is 1.
 
 # %% [markdown] slideshow={"slide_type": "-"}
-# Deep networks with strides end up seeing everything. Their early layers do not, and that is where SE adds the most that was not there: one block, anywhere, has seen the whole image.
+# Deep networks with strides end up seeing everything. Their early layers do not. One SE block, wherever it stands, has seen the whole image.
 
 # %% [markdown]
 # ### Exercise 1.2: how much does it see? · easy · 5 minutes
@@ -376,7 +376,7 @@ figures.show(
 # ## Three small networks
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Each has three 3×3 convolutions of 16 channels (with ReLU and batch normalisation, which brings each map to mean 0 and variance 1, then shifts and rescales it by learned numbers; after training it is a fixed shift and factor), so its convolutions see 7×7 pixels. Then it averages each map over all positions and weighs the 16 means into one number, $d$: class 1 if $d > 0$, else class 0.
+# Each has three 3×3 convolutions of 16 channels (with ReLU and batch normalisation, which brings each channel to mean 0 and variance 1 over the pictures of a batch, then shifts and rescales it by learned numbers; after training it is a fixed shift and factor a channel), so its convolutions see 7×7 pixels. Then it averages each map over all positions and weighs the 16 means into one number, $d$: class 1 if $d > 0$, else class 0.
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # The three differ in what stands after the second convolution. **Plain**: nothing. **SE**: an SE block.
@@ -405,7 +405,7 @@ class SmallNetwork(torch.nn.Module):
         self.after = convolution(16)
         self.weigh = torch.nn.Linear(16, 1)
 
-    def forward(self, x):  # [N, 3, 32, 32]
+    def forward(self, x):  # [N, 3, 32, 32], N images
         u = self.middle(self.before(x))  # [N, 16, 32, 32]
         pooled = self.after(u).mean(dim=(2, 3))  # [N, 16]
         return self.weigh(pooled).squeeze(1)  # d [N]
@@ -463,7 +463,7 @@ print("weights:", weights)
 # $$d = b + \frac{1}{HW} \sum_p f(\text{patch}_p)$$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# ($b$ is the bias of the last layer. Near the rim the zeros around the picture belong to the patch; such patches touch the frame.) What $f$ is does not matter; all three convolutions, their normalisation (once training is over) and the ReLUs are in it.
+# ($b$ is the bias of the last layer. $H$ and $W$ are the rows and columns of a map. Near the rim each layer sees zeros around its input, so there $f$ depends on the place as well; such patches touch the frame.) What $f$ is does not matter; all three convolutions, their normalisation (once training is over) and the ReLUs are in it.
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
 # No patch touches both frame and motif. So the patches fall into those that touch the frame, those that touch the motif, and the rest, and $d$ falls into three sums ($b$ goes into the rest):
@@ -664,7 +664,7 @@ lowest, highest = (torch.stack([s[k].mean(0) for k in kinds]).aminmax(dim=0)[i] 
 figures.show(
     figures.class_curves({name: s[k] for name, k in zip(groups, kinds, strict=True)}, "gate s"),
     alt="Mean gate of 16 channels for the four combinations of frame and bars, one standard deviation shaded: narrow "
-    f"bands that lie apart, by {(highest - lowest).max():.2f} in the channel where they lie farthest apart.",
+    f"bands, in most channels apart, by {(highest - lowest).max():.2f} in the channel where they lie farthest apart.",
 )
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -704,7 +704,7 @@ for seed, network in enumerate(networks["SE"]):
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# Over the five recorded seeds the frame holds 34 %<!-- record: hue_xor.SE.frame_share --> of the gates' variance and the bars 46 %<!-- record: hue_xor.SE.bars_share -->, the two together 18 %<!-- record: hue_xor.SE.both_share -->; the rest is 1 %<!-- record: hue_xor.SE.rest_share -->. With gates that know only the frame, accuracy falls to 64 %<!-- record: hue_xor.SE.frame_gates_accuracy --> on average; with gates that know only the bars it is 94 %<!-- record: hue_xor.SE.bars_gates_accuracy -->. We had expected the frame to steer how the bars count. Mostly the networks learned the other reading: the bars seem to open and close the channels that carry the colour. Both solve the task; only an intervention tells them apart. (Mean gates are gates that the network never had. One seed, the first, needs both parts.)
+# Over the five recorded seeds the frame holds 34 %<!-- record: hue_xor.SE.frame_share --> of the gates' variance and the bars 46 %<!-- record: hue_xor.SE.bars_share -->, the two together 18 %<!-- record: hue_xor.SE.both_share -->; the rest is 1 %<!-- record: hue_xor.SE.rest_share -->. With gates that know only the frame, accuracy falls to 64 %<!-- record: hue_xor.SE.frame_gates_accuracy --> on average; with gates that know only the bars it is 94 %<!-- record: hue_xor.SE.bars_gates_accuracy -->. We had expected the frame to steer how the bars count. Mostly the networks learned the other reading: the bars seem to open and close the channels that carry the colour. Both solve the task; only an intervention tells them apart. (Mean gates are gates that the network never had. In the first seed neither part alone is enough, and in another the bars alone lose some points.)
 #
 # </details>
 
@@ -736,7 +736,7 @@ for seed, network in enumerate(networks["SE"]):
 # %% [markdown]
 # ### Exercise 1.3: gates by hand · medium · 8 minutes
 #
-# Now solve the task in the first reading yourself. Suppose two channels: one answers to horizontal bars, the other to vertical ones; $\bar u_1$ and $\bar u_2$ are their means ($\bar u_1$ is large with horizontal bars and about 0 with vertical ones; $\bar u_2$ the other way round). And suppose $z$ holds the amounts of red and blue in the frame; the colour of the frame is the larger of the two. The last layer computes
+# Now solve the task in the first reading yourself. Suppose two channels: one answers to horizontal bars, the other to vertical ones; $\bar u_1$ and $\bar u_2$ are their means ($\bar u_1$ is large with horizontal bars and about 0 with vertical ones; $\bar u_2$ the other way round). And suppose $z$ holds the amounts of red and blue in the frame; the colour of the frame is the larger of the two. The last layer computes (with a second pair of channels that hold the same maps and whose gates stay at ½, to be subtracted)
 #
 # $$d = \left(s_1 - \tfrac12\right) \bar u_1 + \left(s_2 - \tfrac12\right) \bar u_2$$
 #
@@ -770,9 +770,9 @@ checks.colour_gates(my_gates)
 # In its table 16, NoSqueeze makes less of an improvement than SE on ImageNet (22.93 against 22.28 % top-1 error; 23.30 without either).
 
 # %% [markdown] slideshow={"slide_type": "-"}
-# - **We showed:** what a convolution adds up at a place depends on its patch and on nothing else in the image, exactly. On `hue_xor` no plain network of receptive field 7 can be right more than three times in four on average, and training takes it to 50.1 %<!-- record: hue_xor.plain.mean -->. SE reached 100.0 %<!-- record: hue_xor.SE.mean -->, NoSqueeze 50.2 %<!-- record: hue_xor.NoSqueeze.mean -->: gates and their weights do not suffice, they need the global mean.
+# - **We showed:** what a convolution adds up at a place depends on its patch and on nothing else in the image, exactly. On `hue_xor` no network of receptive field 7 that ends in a mean and one linear layer can be right more than three times in four on average, and training takes it to 50.1 %<!-- record: hue_xor.plain.mean -->. SE reached 100.0 %<!-- record: hue_xor.SE.mean -->, NoSqueeze 50.2 %<!-- record: hue_xor.NoSqueeze.mean -->: gates and their weights do not suffice, they must have seen the whole picture.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# - **Where they differ:** on ImageNet NoSqueeze still helps, and plain networks do well, because deep networks see far in the end. `hue_xor` was made so that only global context helps. On photographs the gain can be small: in [chapter 05](05_train_se_resnet18.ipynb) a few seeds cannot tell a narrow network's gain from luck. A larger receptive field should solve `hue_xor` as well (we did not try); SE does it with 280 weights.
+# - **Where they differ:** on ImageNet NoSqueeze still helps, and plain networks do well, because deep networks see far in the end. `hue_xor` was made so that only global context helps. On photographs the gain can be small: in [chapter 05](05_train_se_resnet18.ipynb) a few seeds cannot tell a narrow network's gain from luck. A larger receptive field should solve `hue_xor` as well, or a hidden layer after the mean (we tried neither); SE does it with 280 weights.
 # - **Next:** [chapter 02](02_squeeze_excite_scale.ipynb) derives the block and builds it.
 # - **To read:** sections 1 to 3 of the paper, and 7.1 (the role of squeeze).

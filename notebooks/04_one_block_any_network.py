@@ -169,7 +169,7 @@ checks.residual_unit(my_unit)  # "not tried yet", or right, or what is probably 
 # A block on $C$ channels has $2C^2/r$ weights, and $C$ depends on the place.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# In ResNet-50 the first unit of stage 2 takes 64 channels, its 3×3 has 64, it puts out 256.
+# In ResNet-50 the first unit of stage 2 takes 64 channels, its 3×3 has 64, it puts out 256. (In the code, "caffe" is the network as the authors released it, for a library of that name; *Where the stride is* tells it from torchvision's.)
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # > **Before you run the next cell:** which place has the fewest SE weights in ResNet-50? Which, do you think, has the lowest error in the paper, and which the highest?
@@ -194,7 +194,7 @@ assert added["standard"] == added["post"] == added["identity"] == 16 * added["3x
 assert added["pre"] == 1_991_168
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Table 15 prints 25.8 million weights for SE_3×3. The last line above says 25.7, and the biases of the blocks would add 4,000 more, and not the 36,000 that 25.8 needs; ResNet-50 as the table prints it, 25.6 million, plus 0.157 rounds to 25.8. So the table seems to have added two rounded numbers.
+# Table 15 prints 25.8 million weights for SE_3×3. The last line above says 25.7, and the biases of the blocks would add 4,000 more, and not the 36,000 that 25.8 needs; ResNet-50 as the table prints it, 25.6 million, plus 0.157 rounds to 25.8. So the table seems to have added to a rounded number.
 #
 # In the small ResNet-18 of chapter 03 (3×3 stem, 32×32 images), by the same rules:
 
@@ -208,10 +208,27 @@ for placement in se.placement.PLACEMENTS:
 
 # %% [markdown]
 # (Both 3×3 convolutions of a basic unit are as wide as its output: only pre is cheaper there.)
+
+# %% [markdown]
+# One can also choose by stage. The paper put SE into one stage of ResNet-50 at a time (table 13). Which stage has most of the weights, and which helps most?
+
+# %% tags=["nbval-check-output"]
+without, everywhere = 23.30, 22.28  # printed errors
+for stage, error in {2: 23.03, 3: 23.04, 4: 22.68, 5: None}.items():  # the table has no row for stage 5 alone
+    with torch.device("meta"):
+        model = se.create_model("se_resnet50", stages=(stage,), bias=False, **imagenet)
+    share = cost.se_parameters(model) / added["standard"]
+    gain = (
+        "" if error is None else f", error {error:.2f} %: {(without - error) / (without - everywhere):.0%} of the gain"
+    )
+    print(f"SE in stage {stage}: {cost.se_parameters(model):9,} weights, {share:6.1%} of all{gain}")
+
+# %% [markdown]
+# Stage 4 alone brings three fifths of what all four bring, for less than a third of the weights. Most of the weights are in stage 5, of which the paper has no row; it says elsewhere that its blocks can go at a small cost (less than 0.1 % of top-5 error). (All from single runs; the three gains need not add up.)
 #
 # ### Exercise 4.2: weigh a place · easy · 8 minutes
 #
-# Write `my_placement_weights(units, placement, reduction)`: the weights, without biases, that SE adds. `units` is a list with three widths for each bottleneck unit, (channels of its input, of its 3×3, of its output), such as `[(64, 64, 256), (256, 64, 256)]`. A hidden layer has $C/r$ units, rounded down.
+# Write `my_placement_weights(units, placement, reduction)`: the weights, without biases, that SE adds. `units` is a list with three widths for each bottleneck unit, (channels of its input, of its 3×3, of its output), such as `[(64, 64, 256), (256, 64, 256)]`. The hidden width is $C/r$, rounded down.
 
 
 # %%
@@ -243,7 +260,7 @@ checks.placement_weights(my_placement_weights)
 # Each unit multiplies what passes by its gates, so does each step of backpropagation, and in a deep network the gradient fades before it reaches the first layers.
 
 # %% [markdown] slideshow={"slide_type": "-"}
-# That can be tried. Begin with branches that put out zero (`zero_init_residual=True`), so that only the main path is left, and set all gates to one half. How much smaller is the gradient at the image than with gates of one?
+# That can be tried. Begin with branches that put out zero (`zero_init_residual=True`), so that only the main path is left (it sets the factor of the branch's last BN to 0, and its shift starts at 0), and set all gates to one half. How much smaller is the gradient at the image than with gates of one?
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
 # > **Before you run the next cell:** ResNet-18 has eight units. Which of standard, post and identity will shrink the gradient, and by how much?
@@ -315,7 +332,7 @@ assert round(extra["SE"], 4) == 0.0025 and round(extra["NoSqueeze"], 3) == 0.411
 # The block takes maps and returns maps of the same shape, so it fits wherever maps are.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The paper's rules: in VGG after the non-linearity of each convolution (one note says so too). In GoogLeNet and its followers it stands after a whole inception module: after its *concatenation*, where the outputs of its parallel ways are laid side by side. ResNeXt is a ResNet with *grouped* convolutions, whose filters each see a part of the channels. MobileNet v2, younger than the paper's experiments, has residual units too.
+# The paper's rules: in VGG after the non-linearity of each convolution (one note says so too). In GoogLeNet and its followers it stands after a whole inception module: after its *concatenation*, where the outputs of its parallel ways are laid side by side. ResNeXt is a ResNet with *grouped* convolutions, whose filters each see a part of the channels. MobileNet v2, which the paper does not try, has units of the same kind, ten of its 17 with a skip; a block follows the last BN of each.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 makers = {
@@ -395,24 +412,29 @@ except ValueError as refused:
 # The paper's table 1 lists SE-ResNet-50 stage by stage: size of the maps, number of units, and after "fc" the widths of the two SE layers, hidden and output.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Here they are read off the network, while an empty image passes through:
+# Here they are read off the network, while an empty image passes through. (The table's other column, SE-ResNeXt-50, has the same numbers in it, as the last line asserts.)
+
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
-with torch.device("meta"):
-    model = se.create_model("se_resnet50", **imagenet).eval()
-    blocks = se.models.se_blocks(model)
-    seen = {}
-    for name, block in blocks.items():
-        block.register_forward_hook(lambda block, inputs, out, name=name: seen.update({name: tuple(out.shape)}))
-    model(torch.empty(1, 3, 224, 224))  # fills `seen` with [1, C, H, W]
+def stages_of(name):
+    """For a size of the maps and the widths of both SE layers, in order of depth: the number of units."""
+    with torch.device("meta"):
+        model = se.create_model(name, **imagenet).eval()
+        blocks = se.models.se_blocks(model)
+        seen = {}
+        for key, block in blocks.items():
+            block.register_forward_hook(lambda block, inputs, out, key=key: seen.update({key: tuple(out.shape)}))
+        model(torch.empty(1, 3, 224, 224))  # fills `seen` with [1, C, H, W]
+    rows = [(f"{H}×{W}", (blocks[key].fc1.out_features, C)) for key, (_, C, H, W) in seen.items()]
+    return {row: rows.count(row) for row in rows}
 
-table1 = {}
-for name, (_, C, H, W) in seen.items():
-    row = (f"{H}×{W}", (blocks[name].fc1.out_features, C))
-    table1[row] = table1.get(row, 0) + 1
+
+table1 = stages_of("se_resnet50")
 for (size, fc), units in table1.items():
     print(f"{size:6} fc {list(fc)} × {units}")
 assert list(table1) == [("56×56", (16, 256)), ("28×28", (32, 512)), ("14×14", (64, 1024)), ("7×7", (128, 2048))]
+assert list(table1.values()) == [3, 4, 6, 3]
+assert stages_of("se_resnext50") == table1
 
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## Where the stride is
@@ -426,7 +448,7 @@ assert list(table1) == [("56×56", (16, 256)), ("28×28", (32, 512)), ("14×14",
 # In the paper's networks (`variant="caffe"`) its first 1×1 convolution does so, in torchvision's the 3×3, which leaves the 1×1 at four times as many positions.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The counts by PyTorch's own counter, which sees operations and knows nothing of our modules, stand beside ours:
+# The counts by PyTorch's own counter, which sees operations and knows nothing of our modules, agree with ours (the first `assert`):
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
 for variant in ("caffe", "torchvision"):
@@ -437,10 +459,13 @@ for variant in ("caffe", "torchvision"):
     assert ours == theirs
     assert round(ours / 1e9, 2) == {"caffe": 3.86, "torchvision": 4.09}[variant]
 
+# %% [markdown]
+# The authors' released weights are of the Caffe networks. timm has them as `legacy_seresnet50` and its kin; `se.models.legacy.from_legacy_senet` gives them the names of ours (its docstring has the table), and `variant="caffe"` computes with them what timm's network does.
+
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 4}
 # ## Table 2, counted
 #
-# Every network that `create_model` knows, plain and with SE.
+# Every network that `create_model` knows: plain, with SE, or both.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # "Printed" is the multiply-adds in the paper, in billions. Click a header to sort by it, and again to turn the order round:
@@ -470,6 +495,15 @@ for row in sorted(compared, key=lambda row: -abs(row.difference))[:6]:
 assert all(abs(row.difference) <= 0.005 for row in compared)
 assert {"resnet50", "se_resnet50", "se_vgg16", "se_bn_inception", "se_resnext50"} <= {row.network for row in compared}
 
+# %% [markdown]
+# Of MobileNet the paper prints the weights too (table 3):
+
+# %% tags=["nbval-ignore-output"]
+weights = {row.network: row.parameters for row in rows}
+for name, millions in {"mobilenet_v1": 4.2, "se_mobilenet_v1": 4.7}.items():
+    print(f"{name:15} {weights[name]:,} weights, printed {millions} million")
+    assert round(weights[name] / 1e6, 1) == millions
+
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What would SE cost in another network?
 #
@@ -489,7 +523,7 @@ assert {"resnet50", "se_resnet50", "se_vgg16", "se_bn_inception", "se_resnext50"
 widgets.PriceExplorer(network="resnet50", beside="")
 
 # %% [markdown]
-# All of them, from the same counts (SKNets have no version with SE, and MobileNetV3 has SE of its own):
+# All of them, from the same counts, with the biases of the SE layers (which chapter 03 leaves out), at $r = 16$ (SKNets have no version with SE, and MobileNetV3 has SE of its own):
 
 # %% tags=["nbval-check-output"]
 from senet_edu.models.price import added
@@ -516,7 +550,7 @@ assert growth["resnet34"] < 0.01 < growth["resnet50"]
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What comes out</summary>
 #
-# In three of the four networks whose plain counts fit, the products, without the sums: 571.9 million for SE-MobileNet, 3.866 billion for SE-ResNet-50 (printed 3.87) and 15.484 for SE-VGG-16 (printed 15.48). With the sums too, VGG would be 15.50 and MobileNet 575. SE-BN-Inception does not go along: printed 2.04, it comes to 2.03 with the products and to 2.04 only with the sums. So the products are our best guess. The paper does not say, and in the deeper networks the plain counts differ from the printed ones by more than SE adds.
+# The products alone fit in three of the four networks whose plain counts fit: 571.9 million for SE-MobileNet, 3.866 billion for SE-ResNet-50 (printed 3.87) and 15.484 for SE-VGG-16 (printed 15.48). With the sums too, VGG would be 15.50 and MobileNet 575; SE-ResNet-50 fits either way. SE-BN-Inception does not go along: printed 2.04, it comes to 2.03 with the products and to 2.04 only with the sums. So the products are our best guess. The paper does not say, and in the other networks of table 2 the plain counts differ from the printed ones by more than SE adds.
 #
 # </details>
 
@@ -550,7 +584,7 @@ for row in (row for row in rows if row.network in FITTING):
 # - **The paper says:** standard, pre and identity do equally well (22.20 to 22.28 % error), 3x3 costs a sixteenth of the weights for 0.2 points, post is worse; NoSqueeze gives away most of the gain.
 
 # %% [markdown] slideshow={"slide_type": "-"}
-# - **We counted:** table 1 exactly, and table 2 within half a percent, for every network that can be had as the paper has it. We trained none of them: the errors are all the paper's.
+# - **We counted:** table 1's map sizes, units and SE widths exactly, and table 2 within half a percent, for every network that can be had as the paper has it. We trained none of them: the errors are all the paper's.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # - **They differ** where the network is another (Inception-ResNet-v2), where the stride is elsewhere (torchvision's ResNets: 4.09 for 3.86), and perhaps by the products with the gates, which the paper seems to count in three networks of four. A note's explanation for post, gates on the main path, fits identity as well, which is the best of the five.

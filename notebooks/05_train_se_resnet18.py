@@ -121,7 +121,7 @@ print("gates of one give the plain network: yes")
 # A *recipe* is everything about training but the network and the images. Ours is stochastic gradient descent with *momentum* (each step keeps 0.9 of the one before; we use Nesterov's form), and a learning rate that rises and falls once over the whole run.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# It starts low because large steps on random weights can diverge, and ends at zero so that the weights settle. The recipe of the quick and of the recorded runs was chosen among eight on 5,000 training images held out for that. (One of the eight had also been scored on the test images before the last choice was made. All eight had weight decay on more of the weights; that was narrowed later, for the sake of the gates and not of the accuracy: see below.) The full recipe follows others' runs (batch 512, and *cutout*: a square of 8×8 pixels blanked in each image) and was not tuned here. In all of them the loss compares with softened labels (*label smoothing* of 0.05: 0.955 for the right class, 0.005 for each other one), so it never falls below 0.28.
+# It starts low because large steps on random weights can diverge, and ends at zero so that the weights settle. The recipe of the quick and of the recorded runs was chosen among eight on 5,000 training images held out for that. (One of the eight had also been scored on the test images before the last choice was made. All eight had weight decay on more of the weights; that was narrowed later, for the sake of the gates and not of the accuracy: see below. Records of the eight were not kept.) The full recipe follows others' runs (batch 512, and *cutout*: a square of 8×8 pixels blanked in each image) and was not tuned here. In all of them the loss compares with softened labels (*label smoothing* of 0.05: 0.955 for the right class, 0.005 for each other one), so it never falls below 0.28.
 
 # %%
 settings = {
@@ -267,7 +267,7 @@ for recipe_name, weights in {"our recipe": "se_resnet18-quarter", "decay on ever
 # We tried other changes too, on the same network: 16 to 128 channels, all 50,000 training images, eight epochs.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A row is a trial; the difference in accuracy is against the first row, over the seeds that both have, where there are at least two. The number after ± is its *standard error*, how far a mean of so few runs typically strays (exercise 5.3 computes it). In the first row $r$ is 16, and no block has fewer than 4 hidden units (`min_hidden=4`), or the first ones would have a single one.
+# A row is a trial; the difference in accuracy is against the first row, over the seeds that both have, where there are at least two. The number after ± is its *standard error*, how far a mean of so few runs typically strays (exercise 5.3 computes it). (Some of the runs were compiled, others not: that changes rounding only.) In the first row $r$ is 16, and no block has fewer than 4 hidden units (`min_hidden=4`), or the first ones would have a single one.
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # > **Before you run the next cell:** does it cost accuracy when the gates die?
@@ -275,7 +275,7 @@ for recipe_name, weights in {"our recipe": "se_resnet18-quarter", "decay on ever
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# Neither decay alone kills the gates: they move less. With weight decay on the SE layers alone it is 0.05<!-- record: gate-trials.trials.se-decayed.movement.SE_2_1 --> in place of 0.09<!-- record: gate-trials.trials.base.movement.SE_2_1 --> in SE_2_1 and 0.03<!-- record: gate-trials.trials.se-decayed.movement.SE_4_2 --> in place of 0.15<!-- record: gate-trials.trials.base.movement.SE_4_2 --> in SE_4_2, and over five pairs of runs the accuracy is 0.02<!-- record: gate-trials.trials.se-decayed.difference_points --> points higher, with a standard error of 0.13<!-- record: gate-trials.trials.se-decayed.standard_error_points -->. With decay on gains and biases alone it changes by -0.13<!-- record: gate-trials.trials.norms-decayed.difference_points --> points, with a standard error of 0.11<!-- record: gate-trials.trials.norms-decayed.standard_error_points -->. With both, the gates in the middle die, and over three pairs the accuracy is 0.06<!-- record: gate-trials.trials.all-decayed.difference_points --> points higher, with a standard error of 0.10<!-- record: gate-trials.trials.all-decayed.standard_error_points -->. All three are within luck.
+# With either decay alone the gates move less, on average over the seeds. (On the SE layers alone, a block nearly dies in some runs: 0.011<!-- record: gate-trials.trials.se-decayed.least_movement --> is the least of all blocks and seeds.) With weight decay on the SE layers alone the mean is 0.05<!-- record: gate-trials.trials.se-decayed.movement.SE_2_1 --> in place of 0.09<!-- record: gate-trials.trials.base.movement.SE_2_1 --> in SE_2_1 and 0.03<!-- record: gate-trials.trials.se-decayed.movement.SE_4_2 --> in place of 0.15<!-- record: gate-trials.trials.base.movement.SE_4_2 --> in SE_4_2, and over five pairs of runs the accuracy is 0.02<!-- record: gate-trials.trials.se-decayed.difference_points --> points higher, with a standard error of 0.13<!-- record: gate-trials.trials.se-decayed.standard_error_points -->. With decay on gains and biases alone it changes by -0.13<!-- record: gate-trials.trials.norms-decayed.difference_points --> points, with a standard error of 0.11<!-- record: gate-trials.trials.norms-decayed.standard_error_points -->. With both, the gates in the middle die, and over three pairs the accuracy is 0.06<!-- record: gate-trials.trials.all-decayed.difference_points --> points higher, with a standard error of 0.10<!-- record: gate-trials.trials.all-decayed.standard_error_points -->. All three are within luck.
 #
 # What else moves them? More, $z$ normalised over the batch before $W_1$ (0.14<!-- record: gate-trials.trials.normalised-z.movement.SE_2_1 --> in SE_2_1, with 83.7 %<!-- record: gate-trials.trials.normalised-z.accuracy -->, less than any of our five); less, PyTorch's own, smaller $W_1$ and $W_2$ to begin with (0.19<!-- record: gate-trials.trials.torch-init.movement.SE_5_2 --> in place of 0.28<!-- record: gate-trials.trials.base.movement.SE_5_2 --> in SE_5_2). One run each.
 #
@@ -284,12 +284,12 @@ for recipe_name, weights in {"our recipe": "se_resnet18-quarter", "decay on ever
 # </details>
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment", "show": "output"}
-print(f"{'trial':44} seeds  accuracy  points ± s.e.   movement: least, most")
+print(f"{'trial':44} seeds  accuracy  points ± s.e.   movement: least and most mean; least of all runs")
 for trial in (trial for trial in trials.values() if trial["movement"]):  # those with gates
     d, e = trial["difference_points"], trial["standard_error_points"]
     points = f"{d:+.2f} ± {e:.2f}" if d is not None else ""
     moved = trial["movement"].values()
-    ends = f"{min(moved):.3f}  {max(moved):.3f}"
+    ends = f"{min(moved):.3f}  {max(moved):.3f}  {trial['least_movement']:.3f}"
     print(f"{trial['what']:44} {len(trial['seeds']):5} {trial['accuracy']:9.2%}  {points:13}   {ends}")
 
 # %% [markdown]
@@ -492,6 +492,8 @@ def show_pairs(name):
     print("seed   ResNet-18   SE-ResNet-18")
     for seed, plain_score, se_score in zip(pairs["seeds"], pairs["baseline"], pairs["changed"], strict=True):
         print(f"{seed:4} {plain_score:11.2%} {se_score:14.2%}")
+    spreads = [100 * torch.tensor(pairs[kind]).std().item() for kind in ("baseline", "changed")]
+    print(f"sd {spreads[0]:13.2f} {spreads[1]:14.2f}  points")
     print(f"SE minus plain: {pairs['difference_points']:+.2f} ± {pairs['standard_error_points']:.2f} points")
     return pairs
 
@@ -570,18 +572,27 @@ checks.paired_difference(my_paired_difference)
 # How to read the answer: with few seeds the standard deviation itself is uncertain, so a difference must exceed several standard errors before luck is unlikely (at most one case in twenty): 4.3 of them with three seeds, 2.8 with five, about two with many (*Student's t*).
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Turned round, the spread of our pairs tells how many seeds would show a difference of a given size. A true difference of just the threshold is measured below it half of the time; to be found in four cases of five it must exceed the threshold by about one standard error more (in the code, the second number in each bracket of `student`). Take it as a rough guide: the spread comes from few pairs.
+# Turned round, the spread of our pairs tells how many seeds would show a difference of a given size. A true difference of just the threshold is measured below it half of the time; to be found in about four cases of five it must exceed the threshold by about one standard error more (in the code, the second number in each bracket of `student`). Take it as a rough guide: the spread comes from few pairs. The *interval* is the mean, give or take the threshold: were the true difference outside it, such pairs would be unlikely.
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "-", "show": "output"}
-spread = pairs["standard_error_points"] * len(pairs["seeds"]) ** 0.5  # sd of the differences, in points
 # Student's t, by seeds: the standard errors that luck exceeds in one case of twenty, and one of five beyond it
 student = {3: (4.30, 1.06), 4: (3.18, 0.98), 5: (2.78, 0.94), 6: (2.57, 0.92)}
 student |= {7: (2.45, 0.91), 8: (2.36, 0.90), 9: (2.31, 0.89), 10: (2.26, 0.88), 11: (2.23, 0.88)}
 student |= {12: (2.20, 0.88), 13: (2.18, 0.87), 14: (2.16, 0.87), 15: (2.14, 0.87), 16: (2.13, 0.87)}
-print(f"SE minus plain: {pairs['difference_points'] / pairs['standard_error_points']:+.1f} standard errors")
-for points in (1.0, 0.5, 0.2):
-    seeds = next((n for n, (t, u) in student.items() if (t + u) * spread / n**0.5 < points), "more than 16")
-    print(f"a difference of {points} points would show, four times in five, with {seeds} seeds")
+
+
+def how_sure(pairs):
+    """What these pairs say, and how many would say more."""
+    d, error, n = pairs["difference_points"], pairs["standard_error_points"], len(pairs["seeds"])
+    reach = student[n][0] * error
+    print(f"SE minus plain: {d / error:+.1f} standard errors; interval {d - reach:+.2f} to {d + reach:+.2f} points")
+    spread = error * n**0.5  # sd of the differences, in points
+    for points in (1.0, 0.5, 0.2):
+        seeds = next((n for n, (t, u) in student.items() if (t + u) * spread / n**0.5 < points), "more than 16")
+        print(f"a difference of {points} points would show, about four times in five, with {seeds} seeds")
+
+
+how_sure(pairs)
 
 # %% [markdown]
 # ## A harder task
@@ -592,13 +603,13 @@ for points in (1.0, 0.5, 0.2):
 #
 # <details><summary>What we found</summary>
 #
-# No. The plain network reached 75.9 %<!-- record: tiny-imagenet-pairs.baseline_mean -->, SE 75.6 %<!-- record: tiny-imagenet-pairs.changed_mean -->: a difference of -0.26<!-- record: tiny-imagenet-pairs.difference_points --> points with a standard error of 0.48<!-- record: tiny-imagenet-pairs.standard_error_points -->, well within luck, and most of it from one pair. Five such pairs would show a difference of about two points; the paper's is 1.5 (ResNet-50, all of ImageNet).
+# No. The plain network reached 75.9 %<!-- record: tiny-imagenet-pairs.baseline_mean -->, SE 75.6 %<!-- record: tiny-imagenet-pairs.changed_mean -->: a difference of -0.26<!-- record: tiny-imagenet-pairs.difference_points --> points with a standard error of 0.48<!-- record: tiny-imagenet-pairs.standard_error_points -->, well within luck, and most of it from one pair. Five such pairs would show a difference of about two points, and sixteen would not do for half a point; the paper's is 1.5 (ResNet-50, all of ImageNet).
 #
 # </details>
 
 # %% tags=["nbval-check-output"]
 harder = show_pairs("tiny-imagenet-pairs")
-print(f"that is {harder['difference_points'] / harder['standard_error_points']:+.1f} standard errors")
+how_sure(harder)
 
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## At full width
