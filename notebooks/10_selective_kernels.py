@@ -775,7 +775,7 @@ size_figure("CIFAR-10")
 #
 # <details><summary>What we found</summary>
 #
-# In the first unit, SK_2_1, the 5×5's share falls from 0.44<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.0 --> to 0.41<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.5 --> when objects are twice as large, and to 0.40<!-- record: sk-sizes.networks.Tiny-ImageNet.blurred.SK_2_1.5 --> by blur alone. In the later units changes are small (mind the axis: it is much finer than the one above), and the two lines part: what is left over is again a hundredth or less, down in SK_4_1, as in all three networks above, and up in SK_5_2. The control is blurrier here than the enlarged images; and the paper has a rise in early and middle units, and none in the last.
+# In the first unit, SK_2_1, the 5×5's share falls from 0.44<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.0 --> to 0.41<!-- record: sk-sizes.networks.Tiny-ImageNet.enlarged.SK_2_1.5 --> when objects are twice as large, and to 0.40<!-- record: sk-sizes.networks.Tiny-ImageNet.blurred.SK_2_1.5 --> by blur alone. In the later units changes are small, and the two lines part: what is left over is again a hundredth or less, down in SK_4_1, as in all three networks above, and up in SK_5_2. The control is blurrier here than the enlarged images; and the paper has a rise in early and middle units, and none in the last.
 #
 # </details>
 
