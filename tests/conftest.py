@@ -52,7 +52,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("where the time went")
     for group, limit in LIMITS.items():
         write(f"{groups[group] / 60:6.1f} min of {limit}  {group}")
-    write(f"{sum(groups.values()) / 60:6.1f} min of 30  in all")
+    write(f"{sum(groups.values()) / 60:6.1f} min of 25  in all")
     for file, seconds in files.most_common(12):
         write(f"{seconds:6.1f} s  {file}")
 
