@@ -7,8 +7,6 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError
-
 
 def write_atomically(path: Path, write: Callable[[str], object]) -> None:
     """Call `write(temporary path)`, then put the result in place of `path` in one step, safe against a power cut.
@@ -19,6 +17,8 @@ def write_atomically(path: Path, write: Callable[[str], object]) -> None:
         OSError, and what `write` raises: `path` is then as it was. (safetensors' own error, of a full disk for
             instance, is raised as an OSError.)
     """
+    from safetensors import SafetensorError
+
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = str(path.with_name(f".{path.name}-{uuid.uuid4().hex}.tmp"))
     try:

@@ -50,7 +50,8 @@ def alone_in(folder: Path | None) -> Iterator[None]:
             f"(If there is none any more, delete {folder / LOCK}.)"
         ) from error
     except (OSError, NotImplementedError) as error:
-        warnings.warn(f"{folder} takes no lock ({error}): do not start a second run there", stacklevel=3)
+        if folder.is_dir():  # where there is no folder, the first checkpoint will say so
+            warnings.warn(f"{folder} takes no lock ({error}): do not start a second run there", stacklevel=3)
     try:
         yield
     finally:
