@@ -62,13 +62,12 @@ def main() -> None:
     tests = {"CIFAR-10": (images[part], labels[part]), "Tiny-ImageNet": load_tiny_imagenet(split="test")}
     for name, pattern in RUNS.items():
         folders = sorted(path.parent for path in Path("runs").glob(f"{pattern}/record.json"))
-        runs = [measure(folder, *tests[name]) for folder in folders]
-        runs_of = {"runs": [folder.name for folder in folders], "images": len(tests[name][1])}
-        each = {folder.name: run for folder, run in zip(folders, runs, strict=True)}
-        record["networks"][name] = {**runs_of, "each": each} | {
+        each = {folder.name: measure(folder, *tests[name]) for folder in folders}
+        first, *_ = each.values()
+        record["networks"][name] = {"runs": list(each), "images": len(tests[name][1]), "each": each} | {
             change: {
-                key: [statistics.mean(at) for at in zip(*(run[change][key] for run in runs), strict=True)]
-                for key in runs[0][change]
+                key: [statistics.mean(at) for at in zip(*(run[change][key] for run in each.values()), strict=True)]
+                for key in first[change]
             }
             for change in CHANGES
         }

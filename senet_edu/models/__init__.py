@@ -33,6 +33,7 @@ __all__ = [
     "find",
     "list_models",
     "se_blocks",
+    "usual_arguments",
 ]
 
 
@@ -99,21 +100,19 @@ def create_model(
     stages = network.stages if stages is None else tuple(stages)
     if unknown := set(stages) - set(network.stages):
         raise ValueError(f"stages of {name} that can have SE: {list(network.stages)}, not {sorted(unknown)}")
+    usual = usual_arguments() | {"stem": stem, "stages": sorted(network.stages)}
     block = {"reduction": reduction, "bias": bias, "squeeze": squeeze, "gate": gate, "min_hidden": min_hidden}
     if not network.with_se:
         asked = block | {"placement": placement}
-        usual = {key: argument.default for key, argument in signature(create_model).parameters.items()}
         changed = {key: value for key, value in asked.items() if value != usual[key]}
         if refused := [key for key in changed if key not in network.more]:
             raise ValueError(f"{name} takes no SE blocks of ours, and so no {', '.join(refused)}")
         more |= changed  # an SK convolution has an r, too
 
     options: dict[str, Any] = {"stem": stem, "width": width, "variant": variant}
-    usual = {"stem": stem, "width": 1.0, "variant": "torchvision"}
     se: dict[str, Any] = block if with_se else {}
     if with_se:
         options |= {"placement": placement, "stages": sorted(stages)}
-        usual |= {"placement": "standard", "stages": sorted(network.stages)}
     for key in options.keys() - set(network.options):
         if options.pop(key) != usual[key]:
             raise ValueError(f"{name} has no choice of {key}")
@@ -128,6 +127,11 @@ def create_model(
 
         load_pretrained(built, built.config, pretrained)
     return built
+
+
+def usual_arguments() -> dict[str, Any]:
+    """What `create_model` takes for each argument that is not given."""
+    return {name: argument.default for name, argument in signature(create_model).parameters.items()}
 
 
 def se_blocks(model: nn.Module) -> dict[str, SEBlock]:

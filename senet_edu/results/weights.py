@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from senet_edu.data import CIFAR10_CLASSES
 from senet_edu.excitations import Excitations
 from senet_edu.files import write_atomically
-from senet_edu.models import NamedNetwork, create_model
+from senet_edu.models import NamedNetwork, create_model, usual_arguments
 from senet_edu.results import records
 from senet_edu.results.records import AssetError, load_record
 
@@ -59,7 +58,7 @@ def load_pretrained(model: nn.Module, config: dict[str, Any], wanted: bool | str
 
 def describes(recorded: dict[str, Any], config: dict[str, Any]) -> bool:
     """Whether a record's arguments are those of a network; one younger than the record stands at its default."""
-    usual = {name: argument.default for name, argument in signature(create_model).parameters.items()}
+    usual = usual_arguments()
     return recorded.keys() <= config.keys() and all(recorded.get(k, usual.get(k)) == v for k, v in config.items())
 
 

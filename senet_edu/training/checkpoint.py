@@ -80,7 +80,7 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state
     header = {"state": json.dumps(state), "sha256": digest(tensors, state)}
     try:
         write_atomically(folder / NAME, lambda path: save_file(tensors, path, metadata=header))
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         warnings.warn(
             f"could not write a checkpoint in {folder} ({error}). Training goes on; "
             "the last checkpoint is untouched. Make room on the disk.",
