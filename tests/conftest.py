@@ -76,6 +76,19 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def own_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Empty folders records, weights and excitations in place of those that the package ships."""
+    from senet_edu import results
+
+    for kind in ("RECORDS", "WEIGHTS", "EXCITATIONS"):
+        folder = tmp_path / kind.lower()
+        folder.mkdir()
+        for module in (results, results.records):
+            monkeypatch.setattr(module, kind, folder)
+    return tmp_path
+
+
 def wait_until(what: Callable[[], bool], process: subprocess.Popen, seconds: float = 60) -> None:
     """Fails when the process ends first, or the time is over. What the process said is shown by pytest."""
     deadline = time.monotonic() + seconds

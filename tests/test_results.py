@@ -22,18 +22,14 @@ KEYS = {"name", "data", "machine", "commit", "started", "finished"}
 
 
 @pytest.fixture
-def assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def assets(own_assets: Path) -> Path:
     """A package with assets of its own: one record, "tiny", with weights."""
-    for kind in ("RECORDS", "WEIGHTS", "EXCITATIONS"):
-        folder = tmp_path / kind.lower()
-        folder.mkdir()
-        monkeypatch.setattr(results.records, kind, folder)
     torch.manual_seed(0)
     model = se.create_model("se_resnet18", width=1 / 16)
-    checksum = results.save_weights(model, tmp_path / "weights" / "tiny.safetensors", {})
+    checksum = results.save_weights(model, own_assets / "weights" / "tiny.safetensors", {})
     record = {"name": "tiny", "model": model.config, "weights_sha256": checksum, "accuracy": 0.8432, "rows": [{"a": 7}]}
-    results.write_record(record, tmp_path / "records" / "tiny.json")
-    return tmp_path
+    results.write_record(record, own_assets / "records" / "tiny.json")
+    return own_assets
 
 
 @pytest.mark.parametrize("name", results.list_records())
