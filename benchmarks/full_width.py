@@ -10,6 +10,7 @@ The recipe was not tuned. A run goes on where it was stopped. Of the first run t
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from pathlib import Path
 
@@ -26,6 +27,7 @@ FIRST, RUN = Path(f"runs/{NAME}-first"), Path(f"runs/{NAME}")
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     model, test = results.load_run(RUN), se.load_cifar10(split="test")
     first, record = (results.read_record(folder / "record.json") for folder in (FIRST, RUN))
     if first["weights_sha256"] not in record["started_from"]:

@@ -7,6 +7,7 @@ The network, its training and what is measured are the chapter's own: its functi
 
 from __future__ import annotations
 
+import argparse
 import ast
 import statistics
 import time
@@ -53,6 +54,7 @@ def measure(kind: str, seed: int, page: dict[str, Any]) -> dict[str, float]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     started, clock, page = results.now(), time.process_time(), definitions()
     record: dict[str, Any] = {"name": "hue_xor", "data": "hue_xor(2_000, seed), scored on hue_xor(1_000, 10_000)"}

@@ -7,6 +7,8 @@ Nothing is timed or trained here: any machine gives the same numbers, in a minut
 
 from __future__ import annotations
 
+import argparse
+
 from senet_edu import results
 from senet_edu.models.price import REDUCTIONS, price
 from senet_edu.models.registry import NETWORKS
@@ -16,6 +18,7 @@ DATA = "none: weights and multiply-adds of networks without values"
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     started = results.now()
     networks = {network.name: price(network) for network in NETWORKS.values()}
     counted = {"data": DATA, "reductions": list(REDUCTIONS), "networks": networks}

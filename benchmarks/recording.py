@@ -8,6 +8,7 @@ counted; the record has the medians and their ratio.
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +26,7 @@ REPEATS = 11
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     started, device = results.now(), best_device()
     torch.set_num_threads(1)
     count = 1_000 if device.type == "cpu" else 10_000

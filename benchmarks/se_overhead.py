@@ -10,6 +10,7 @@ for memory counts as SE.
 
 from __future__ import annotations
 
+import argparse
 import time
 from functools import partial
 from typing import Any
@@ -58,6 +59,7 @@ def measure(width: float, batch: int, device: torch.device) -> dict[str, Any]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     started, device = results.now(), se.training.best_device()
     torch.set_num_threads(1)
     keep_freed_memory()  # which of two networks asks for fresh pages depends on what ran before

@@ -10,6 +10,7 @@ networks and each network's own.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,7 @@ def measure(folder: Path, images: Tensor, labels: Tensor) -> dict[str, Any]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     started = results.now()
     data = f"{cifar10_source().description}; {tiny_imagenet_source().description}"
     record: dict[str, Any] = {"name": "sk-sizes", "data": data, "factors": FACTORS, "networks": {}}

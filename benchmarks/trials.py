@@ -3,7 +3,9 @@ stopped, and leaves a record in its folder."""
 
 from __future__ import annotations
 
+import argparse
 import shutil
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,9 +156,13 @@ def main(
     arguments: Sequence[str], known: Collection[str], run: Callable[[str, int], None], ship: Callable[[], None]
 ) -> None:
     """NAME:SEED … runs those trials one after the other, "ship" takes what is done into the package."""
-    if list(arguments) == ["ship"]:
+    about = sys.modules["__main__"].__doc__
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trials", nargs="+", metavar="NAME:SEED", help=f"or ship; NAME is {', '.join(known)}")
+    given = parser.parse_args(arguments).trials
+    if given == ["ship"]:
         return ship()
-    wanted = [argument.partition(":") for argument in arguments]
+    wanted = [argument.partition(":") for argument in given]
     if unknown := {name for name, _, _ in wanted} - set(known):
         raise SystemExit(f"no trial {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     for name, _, seed in wanted:

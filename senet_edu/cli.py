@@ -1,4 +1,4 @@
-"""The same course from a shell: `senet-edu --help`."""
+"""Run the course, train networks, and record what their gates do."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def main() -> None:
         typer.echo(f"senet-edu: {error}", err=True)
         raise SystemExit(1) from error
     except ModuleNotFoundError as error:
-        typer.echo(f'senet-edu: {error} (extras of the package: pip install "senet-edu[course,timm]")', err=True)
+        typer.echo(
+            f'senet-edu: {error} (an extra of the package: in a clone, pip install -e ".[course,timm]")', err=True
+        )
         raise SystemExit(1) from error
 
 
@@ -53,7 +55,7 @@ def main() -> None:
 def course(
     notebooks: Annotated[Path | None, typer.Option(help="Folder of the chapters' texts.")] = None,
     out: Annotated[Path, typer.Option(help="Where the executed notebooks go.")] = Path("runs/course"),
-    only: Annotated[list[str] | None, typer.Option(help="A chapter's number, e.g. 07; may be repeated.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="A chapter: 07, A; may be repeated.")] = None,
 ) -> None:
     """Get the data, run every chapter at this machine's speed, and say what to open."""
     from tqdm import tqdm
@@ -96,10 +98,10 @@ def load_split(
     if data is not None:
         raise ValueError("give either --data (CIFAR-10) or --images")
     part = folder / ("train" if split == "train" else "val")
-    if not part.is_dir() and split == "train":
-        part = folder
+    if not any((folder / name).is_dir() for name in ("train", "val")):
+        part = folder  # all of it
     if not part.is_dir():
-        raise DataError(f"{folder} has no val/<class>/ (`senet-edu train` can score on a part: --hold-out 50)")
+        raise DataError(f"{folder} has no {part.name}/<class>/")
     images, labels = image_folder(part, size)
     about = f"Images of {len(images.classes)} classes from the folder {folder.resolve().name}, at {size}×{size}."
     return images, labels, images.classes, about
@@ -153,34 +155,38 @@ def get_data(data: Data = None) -> None:
 @app.command()
 def train(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Of this run. A run that was stopped goes on where it stood.")],
-    model: Annotated[str, typer.Option(help="resnet18, se_resnet18, …")] = "se_resnet18",
+    folder: Annotated[Path, typer.Argument(help="Folder of this run; one that was stopped goes on where it stood.")],
+    model: Annotated[str, typer.Option(help="A network's name, as `senet-edu models` lists them.")] = "se_resnet18",
     width: Annotated[float, typer.Option(help="Factor on all channel counts; 1.0 is 64 to 512.")] = 1.0,
-    reduction: Annotated[int, typer.Option(help="r of the SE blocks.")] = 16,
-    min_hidden: Annotated[int, typer.Option(help="Floor of their hidden width.")] = 1,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    peak_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
-    momentum: Annotated[float | None, typer.Option(help="Nesterov's, 0 to 1.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Outside the SE layers.")] = None,
-    se_weight_decay: Annotated[float | None, typer.Option(help="On the SE and SK layers.")] = None,
-    decay_norms: Annotated[bool | None, typer.Option(help="Weight decay also on gains and biases.")] = None,
-    se_rate: Annotated[float | None, typer.Option(help="Rate of the SE layers, as a multiple.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="triangular or one-cycle.")] = None,
-    warmup: Annotated[float | None, typer.Option(help="Share of all steps before the peak rate.")] = None,
-    label_smoothing: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
-    freeze_norms: Annotated[int | None, typer.Option(help="Epochs at the end with BN frozen.")] = None,
-    flip: Annotated[bool | None, typer.Option(help="Mirror half of the images.")] = None,
-    translate: Annotated[int | None, typer.Option(help="Largest shift in pixels.")] = None,
-    cutout: Annotated[int | None, typer.Option(help="Side of the blanked square in pixels.")] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    reduction: Annotated[int, typer.Option(help="r of the SE blocks: hidden width is channels / r.")] = 16,
+    min_hidden: Annotated[int, typer.Option(help="Least hidden width of an SE block.")] = 1,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images (8).")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step (128).")] = None,
+    peak_rate: Annotated[float | None, typer.Option(help="Highest learning rate (0.2).")] = None,
+    momentum: Annotated[float | None, typer.Option(help="Nesterov momentum, 0 to 1 (0.9).")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Weight decay outside the SE layers (0.0005).")] = None,
+    se_weight_decay: Annotated[float | None, typer.Option(help="Weight decay on the SE and SK layers (0).")] = None,
+    decay_norms: Annotated[bool | None, typer.Option(help="Weight decay also on gains and biases (no).")] = None,
+    se_rate: Annotated[
+        float | None, typer.Option(help="Rate of the SE layers, as a multiple of the others' (1).")
+    ] = None,
+    schedule: Annotated[str | None, typer.Option(help="triangular or one-cycle (triangular).")] = None,
+    warmup: Annotated[float | None, typer.Option(help="Share of all steps before the peak rate (0.2).")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="Of the labels, 0 to 1 (0.05).")] = None,
+    freeze_norms: Annotated[int | None, typer.Option(help="Epochs at the end with BN frozen (0).")] = None,
+    flip: Annotated[bool | None, typer.Option(help="Mirror half of the images (yes).")] = None,
+    translate: Annotated[int | None, typer.Option(help="Largest shift in pixels (1).")] = None,
+    cutout: Annotated[int | None, typer.Option(help="Side of the blanked square in pixels (0).")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     start_from: Annotated[
         Path | None, typer.Option(help="Folder of a finished run of the same network: begin with its weights.")
     ] = None,
     hold_out: Annotated[
         int, typer.Option(help="Training images a class to hold out and score on, in place of the test images.")
     ] = 0,
-    precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16; by default this machine's best.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="no (float32), bf16 or fp16; by default this machine's best.")
+    ] = None,
     compiled: Annotated[
         bool, typer.Option("--compiled", help="Compile first: half a minute and a C++ compiler for shorter steps.")
     ] = False,
@@ -208,6 +214,10 @@ def train(
         test_images, test_labels = images[held], labels[held]
         images, labels = images[kept], labels[kept]
         source += f" Trained on {len(images):,} training images, scored on {len(held):,} held out of them."
+    elif folder_of_images is not None and not (folder_of_images / "val").is_dir():
+        raise DataError(
+            f"{folder_of_images} has no val/<class>/ to score on: --hold-out 50 scores on a part of the others"
+        )
     else:
         test_images, test_labels, test_classes, _ = load_split("test", data, folder_of_images, size)
         if test_classes != classes:

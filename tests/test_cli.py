@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+import typer
 from archives import encode, image_files, write
 from typer.testing import CliRunner
 
@@ -164,7 +167,7 @@ def test_models_counts_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)  # as if it were not installed
     *rows, missing = invoke("models").splitlines()[1:]
     assert [row.split()[0] for row in rows] == ["resnet18", "se_resnet18", "resnet50", "se_resnet50"]
-    assert 'pip install "senet-edu[timm]"' in missing
+    assert "pip install timm" in missing
 
 
 def test_networks_for_large_images_alone_can_be_trained_too(images: Path, tmp_path: Path) -> None:
@@ -268,16 +271,16 @@ def test_train_and_excitations_on_a_folder_of_images(
     record = json.loads((held / "record.json").read_text(encoding="utf-8"))
     assert "Trained on 6 training images, scored on 2 held out" in record["data"]
     assert record["model"]["stem"] == "imagenet"
+    invoke("excitations", out, "--run", held, "--images", folder / "train", "--size", "16", "--cpu")
+    found = Excitations.load(out / "excitations.safetensors")
+    assert all(gates.count.tolist() == [4, 4] for gates in found.values()), "without train/ and val/ all images"
 
 
 def test_a_folder_of_images_that_does_not_fit(images: Path, tmp_path: Path) -> None:
     folder = drawn_folder(tmp_path / "pets")
     for arguments, words in (
         (("train", tmp_path / "a", "--images", folder, "--data", images), "either --data"),
-        (
-            ("train", tmp_path / "a", "--images", folder / "train"),
-            r"no val/<class>/ \(`senet-edu train` can score on a part",
-        ),
+        (("train", tmp_path / "a", "--images", folder / "train"), "no val/<class>/ to score on: --hold-out 50 scores"),
         (("excitations", tmp_path / "a", "--weights", "se_resnet18-quarter", "--images", folder), "knows 10 classes"),
     ):
         with pytest.raises((ValueError, DataError), match=words):
@@ -285,6 +288,17 @@ def test_a_folder_of_images_that_does_not_fit(images: Path, tmp_path: Path) -> N
     (folder / "val" / "dog").rename(folder / "val" / "wolf")
     with pytest.raises(DataError, match="different classes"):
         invoke("train", tmp_path / "a", "--images", folder, *TINY)
+    shutil.rmtree(folder / "val")
+    with pytest.raises(DataError, match="pets has no val/<class>/$"):
+        invoke("excitations", tmp_path / "a", "--weights", "se_resnet18-quarter", "--images", folder)
+
+
+def test_help_tells_the_recipe_as_it_is_if_nothing_is_given() -> None:
+    options = {option.name: option.help for option in typer.main.get_command(app).commands["train"].params}  # type: ignore[attr-defined]
+    for field in dataclasses.fields(Recipe):
+        value = ("no", "yes")[field.default] if isinstance(field.default, bool) else field.default
+        said = f"{value:g}" if isinstance(value, float) else value
+        assert options[field.name].endswith(f"({said})."), field.name
 
 
 def test_doctor_says_where_the_cache_is(images: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Networks that torchvision and timm have: built there, changed in place by `placement.insert`.
 
-timm is an extra (``pip install "senet-edu[timm]"``). Nothing is downloaded: weights start at their first values.
+timm is an extra: ``pip install timm``. Nothing is downloaded: weights start at their first values.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def from_timm(
     try:
         import timm
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f'{name} is timm\'s: pip install "senet-edu[timm]"') from error
+        raise ModuleNotFoundError(f"{name} is timm's: pip install timm") from error
     net = timm.create_model(name, num_classes=num_classes, in_chans=in_channels)
     return net if make_se is None else insert(net, make_se, stages=stages)
 
