@@ -35,7 +35,7 @@
 # | [A · SE-ResNet-50 on MNIST](A_se_resnet50_on_mnist.ipynb) | follow a 28×28 image down to 1×1 maps, train on digits, see which augmentation is wrong for them |
 # | [C · Words and symbols](C_words_and_symbols.ipynb) | look up the paper's symbols beside the code's names, the words of the course, and the errors in the notes it grew out of |
 #
-# Read 01 to 03 in order; the others need only 02. (Missing numbers are chapters to come.) SE_4_2 means the SE block in the second block of stage 4, as in the paper. Run a chapter from top to bottom; exercises wait until you write something, and tell you what is right or probably wrong.
+# Read 01 to 03 in order; 04 needs 03, the others only 02. (Missing numbers are chapters to come.) SE_4_2 means the SE block in the second block of stage 4, as in the paper. Run a chapter from top to bottom; exercises wait until you write something, and tell you what is right or probably wrong.
 #
 # ## This machine
 

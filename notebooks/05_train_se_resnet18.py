@@ -597,7 +597,7 @@ how_sure(pairs)
 # %% [markdown]
 # ## A harder task
 #
-# Perhaps ten classes are too few for SE to matter. *Tiny-ImageNet* has photographs of 64×64 pixels; of twenty of its classes (three dogs, alp and cliff, lemon and banana, goldfish) we took 500 images each to train on and 50 to test on. The same two networks, five pairs, fifteen epochs; the recipe is ours with half the batch, half the rate and a shift of up to 8 pixels. It was not tuned.
+# Perhaps ten classes are too few for SE to matter. *Tiny-ImageNet* has photographs of 64×64 pixels; of twenty of its classes (three dogs, alp and cliff, lemon and banana, goldfish) we took 500 images each to train on and 50 to test on (its validation images: those of its test set have no labels). The same two networks, five pairs, fifteen epochs; the recipe is ours with half the batch, half the rate and a shift of up to 8 pixels. It was not tuned.
 #
 # > **Before you run the next cell:** will SE win here? A pair's two networks are scored on the same 1,000 images, so one image is 0.1 points.
 #

@@ -524,7 +524,7 @@ else:
 # The paper's own figure shows ImageNet classes: goldfish, pug, plane and cliff. Goldfish and cliff are among twenty classes of [Tiny-ImageNet](http://cs231n.stanford.edu/tiny-imagenet-200.zip), photographs of 64×64 pixels, 500 a class, on which we trained a second SE-ResNet-18.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# It has a quarter of the channels (16 to 128) and at least 4 hidden units in a block, and saw the 10,000 images fifteen times. Its gates were recorded over the 1,000 images kept for testing: 50 of a class, as many as in the paper. A chihuahua stands in for the pug, a sports car for the plane.
+# It has a quarter of the channels (16 to 128) and at least 4 hidden units in a block, and saw the 10,000 images fifteen times. Its gates were recorded over 1,000 images that it had not seen (Tiny-ImageNet's validation images): 50 of a class, as many as in the paper. A chihuahua stands in for the pug, a sports car for the plane.
 
 # %% tags=["nbval-check-output"]
 TINY = "se_resnet18-quarter-tiny-imagenet"

@@ -245,7 +245,12 @@ def test_model_cards_say_what_the_records_say(name: str) -> None:
     card = (results.WEIGHTS / f"{name}.md").read_text(encoding="utf-8")
     assert card == results.model_card(name)
     record = results.load_record(name)
-    for fact in (f"{record['accuracy']:.2%}", f"{record['accuracy_flipped']:.2%}", record["weights_sha256"], "MIT"):
+    for fact in (
+        f"{record['accuracy']:.2%}",
+        f"{record['accuracy_flipped']:.2%}",
+        record["weights_sha256"],
+        "CC BY 4.0",
+    ):
         assert fact in card
     assert record["data"] in card and all(kind in card for kind in record.get("classes", se.data.CIFAR10_CLASSES))
 

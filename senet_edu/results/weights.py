@@ -139,20 +139,24 @@ def model_card(name: str) -> str:
             f" That run: {settings_in_words(first['recipe'])}; {first['seconds'] / 60:.0f} minutes. It was scored on "
             f"the same test images, {first['accuracy']:.2%}, before it was decided to go on."
         )
-    terms = "The images are ImageNet's, for non-commercial research."
+    terms = "The images it learned from are ImageNet's, whose terms allow non-commercial research only."
     images = "The images are CIFAR-10 (Krizhevsky, 2009)." if known else terms
+    scored = "test images" if known else "validation images of Tiny-ImageNet (its test images have no labels)"
+    computed = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}[record["precision"]]
+    several = f"{record['processes']} processes, " if record["processes"] > 1 else ""
     return f"""# {name}
 
+- **To load:** `se.results.load_network("{name}")`
 - **Network:** {settings_in_words(model)}
 - **Weights:** float16 safetensors, SHA-256 `{record["weights_sha256"]}`
 - **Trained and scored on:** {record["data"]}
-- **Accuracy on the {count:,} test images:** {record["accuracy"]:.2%} single view, {record["accuracy_flipped"]:.2%} \
+- **Accuracy on the {count:,} {scored}:** {record["accuracy"]:.2%} single view, {record["accuracy_flipped"]:.2%} \
 with {image}. By class: {", ".join(f"{k} {a:.1%}" for k, a in per_class)}.
 - **Recipe:** {settings_in_words(recipe)}; SGD with Nesterov momentum. Seed {record["seed"]}.{begun}
-- **Hardware:** {machine["processor"]}, accelerator: {machine["accelerator"]}; {record["device"]}, precision \
-{record["precision"]}, {record["processes"]} process(es), {record["seconds"] / 60:.0f} minutes; torch {machine["torch"]}
+- **Hardware:** {machine["processor"]}, {machine["cores"]} cores, accelerator: {machine["accelerator"]}; {record["device"]}, \
+{computed}, {several}{record["seconds"] / 60:.0f} minutes; torch {machine["torch"]}
 - **Run:** {record["started"]} to {record["finished"]}, commit `{record["commit"]}`
-- **Licence:** MIT, as the code. {images}
+- **Licence:** CC BY 4.0, as all weights and records here. {images}
 - **Limits:** made to study SE blocks and to teach with. It knows {len(classes)} classes at {size}×{size} pixels, says \
 one of them of any picture, and its logits are not calibrated. One seed: another gives another network.
 """
