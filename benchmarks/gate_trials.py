@@ -121,4 +121,4 @@ def ship() -> None:
 
 
 if __name__ == "__main__":
-    trials.main(sys.argv[1:], TRIALS, run, ship)
+    trials.main(__doc__, sys.argv[1:], TRIALS, run, ship)

@@ -65,6 +65,8 @@ def main() -> None:
     for name, pattern in RUNS.items():
         folders = sorted(path.parent for path in Path("runs").glob(f"{pattern}/record.json"))
         each = {folder.name: measure(folder, *tests[name]) for folder in folders}
+        if not each:
+            raise SystemExit(f"no finished run in runs/{pattern}: train some first")
         first, *_ = each.values()
         record["networks"][name] = {"runs": list(each), "images": len(tests[name][1]), "each": each} | {
             change: {

@@ -207,21 +207,21 @@ def measure(row: str, steps: int) -> dict[str, float]:
     return {"images_per_second": rate, "gpu_memory_mb": torch.cuda.max_memory_allocated() / 2**20}
 
 
-def measure_elsewhere(row: str, steps: int, memory: bool = False) -> float:
-    """One row in a process of its own: images a second, or with `memory` the peak of its memory in MB."""
+def measure_elsewhere(row: str, steps: int, watched: bool = False) -> tuple[float, float]:
+    """One row in a process of its own: images a second, and peak memory in MB (a CPU's only if `watched`)."""
     call = [sys.executable, __file__, "--row", row, "--steps", str(steps)]
     process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     peak = 0.0
     while True:
         try:
-            out, errors = process.communicate(timeout=0.25 if memory else None)
+            out, errors = process.communicate(timeout=0.25 if watched else None)
             break
         except subprocess.TimeoutExpired:  # it runs; looking costs a few percent of a core
             peak = max(peak, memory_of(process.pid))
     if process.returncode:
         sys.exit(f"{row} failed:\n{errors}")
     found = json.loads(out.splitlines()[-1])
-    return (found["gpu_memory_mb"] or peak) if memory else found["images_per_second"]
+    return found["images_per_second"], found["gpu_memory_mb"] or peak
 
 
 def memory_of(pid: int) -> float:
@@ -245,11 +245,11 @@ def main() -> None:
         return
 
     started = results.now()
-    memory = {row: measure_elsewhere(row, options.steps, memory=True) for row in ROWS}
+    memory = {row: measure_elsewhere(row, options.steps, watched=True)[1] for row in ROWS}
     rates: dict[str, list[float]] = {row: [] for row in ROWS}
     for _ in range(options.rounds):
         for row in ROWS:
-            rates[row].append(measure_elsewhere(row, options.steps))
+            rates[row].append(measure_elsewhere(row, options.steps)[0])
     record: dict[str, Any] = {
         "name": "training-speed",
         "data": cifar10_source().description,

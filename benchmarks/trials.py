@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,10 +152,13 @@ def publish(name: str, folder: Path) -> None:
 
 
 def main(
-    arguments: Sequence[str], known: Collection[str], run: Callable[[str, int], None], ship: Callable[[], None]
+    about: str | None,
+    arguments: Sequence[str],
+    known: Collection[str],
+    run: Callable[[str, int], None],
+    ship: Callable[[], None],
 ) -> None:
     """NAME:SEED … runs those trials one after the other, "ship" takes what is done into the package."""
-    about = sys.modules["__main__"].__doc__
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trials", nargs="+", metavar="NAME:SEED", help=f"or ship; NAME is {', '.join(known)}")
     given = parser.parse_args(arguments).trials

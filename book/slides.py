@@ -66,8 +66,8 @@ those of the paper, Hu et al., *Squeeze-and-Excitation Networks*, arXiv 1709.015
 of notes on SE found on the web: "one note" is one of them, and is quoted where it has an error.
 
 "Our network" is an SE-ResNet-18, trained on CIFAR-10 (60,000 photographs of 32×32 pixels in ten classes) as in \
-chapter 05: with all its channels in the last figure, with a quarter of them before. A ResNet is a chain of residual blocks: \
-convolutions whose result is added to the block's input."""
+chapter 05: with all its channels in the last figure, with a quarter of them before. A ResNet is a chain of residual \
+blocks: convolutions whose result is added to the block's input."""
 HOUR_END = """\
 ## What to take along
 

@@ -4,7 +4,7 @@ A module computes the excitation with `nn.Linear` layers and not with `excite`, 
 find its weights; tests hold the two to each other.
 
 Paper: Hu, Shen, Albanie, Sun, Wu, "Squeeze-and-Excitation Networks", arXiv 1709.01507v4. Equation and table numbers
-are the paper's. This module knows nothing but torch.
+are the paper's. This module imports nothing but torch.
 """
 
 from __future__ import annotations
@@ -173,6 +173,11 @@ def by_name(blocks: Iterable[Named]) -> dict[str, Named]:
 def is_foreign(module: nn.Module) -> bool:
     """Whether a module is torchvision's or timm's SE block. Told by its class's name: timm need not be installed."""
     return type(module).__name__ in FOREIGN_SE
+
+
+def is_se(module: nn.Module) -> bool:
+    """Whether a module is an SE block, ours or another library's."""
+    return isinstance(module, SEBlock) or is_foreign(module)
 
 
 def foreign_gates(model: nn.Module) -> dict[str, nn.Module]:

@@ -65,9 +65,10 @@ def course(
     from senet_edu.data import load_course_data
 
     folder = find_notebooks(notebooks)
-    wanted = [path for path in chapters(folder) if not only or path.stem.split("_")[0] in only]
-    if not wanted:
-        raise ValueError(f"no chapter {', '.join(only or [])} in {folder}")
+    found = {path.stem.split("_")[0]: path for path in chapters(folder)}
+    if unknown := sorted(set(only or ()) - found.keys()):
+        raise ValueError(f"no chapter {', '.join(unknown)} in {folder}; there are {', '.join(found)}")
+    wanted = [path for number, path in found.items() if not only or number in only]
     about = load_course_data("train").about
     circumstances = results.circumstances(results.now())  # before the chapters write their outputs into the checkout
     typer.echo(f"Speed: {training.speed()}. Images: {about}")
@@ -81,9 +82,10 @@ def course(
             took[path] = time.monotonic() - start
     for path, seconds in took.items():
         typer.echo(f"{seconds:6.0f} s  {out / path.stem}.ipynb")
-    times = {path.stem: {"seconds": seconds} for path, seconds in took.items()}
-    record = {"name": "chapter-times", "data": about, "speed": training.speed(), **times}
-    results.write_record(record | circumstances | {"finished": results.now()}, "runs/chapter-times.json")
+    if not only:
+        times = {path.stem: {"seconds": seconds} for path, seconds in took.items()}
+        record = {"name": "chapter-times", "data": about, "speed": training.speed(), **times}
+        results.write_record(record | circumstances | {"finished": results.now()}, "runs/chapter-times.json")
     typer.echo(f"Done. Open {out / wanted[0].stem}.ipynb, or run `make lab` and start at {wanted[0].stem}.ipynb.")
 
 
@@ -98,12 +100,12 @@ def load_split(
     if data is not None:
         raise ValueError("give either --data (CIFAR-10) or --images")
     part = folder / ("train" if split == "train" else "val")
-    if not any((folder / name).is_dir() for name in ("train", "val")):
-        part = folder  # all of it
-    if not part.is_dir():
+    divided = any((folder / name).is_dir() for name in ("train", "val"))
+    if divided and not part.is_dir():
         raise DataError(f"{folder} has no {part.name}/<class>/")
-    images, labels = image_folder(part, size)
-    about = f"Images of {len(images.classes)} classes from the folder {folder.resolve().name}, at {size}×{size}."
+    images, labels = image_folder(part if divided else folder, size)
+    about = f"{'Images' if divided else 'All images'} of {len(images.classes)} classes from the folder "
+    about += f"{folder.resolve().name}, at {size}×{size}."
     return images, labels, images.classes, about
 
 
@@ -296,7 +298,10 @@ def excitations(
     size: Size = 64,
     cpu: Cpu = False,
 ) -> None:
-    """Record every gate over the test images: per-class figures and a table for all blocks."""
+    """Record every gate over the test images: per-class figures and a table for all blocks.
+
+    A folder of images without train/ and val/ has no test images: all of them are taken, those trained on too.
+    """
     import csv
 
     from senet_edu import figures, results, training

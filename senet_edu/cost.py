@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from senet_edu.blocks import SEBlock
+from senet_edu.blocks import is_se
 
 COUNTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 FREE = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
@@ -23,8 +23,8 @@ def parameters(model: nn.Module) -> int:
 
 
 def se_parameters(model: nn.Module) -> int:
-    """Those of them that sit in SE blocks, biases included."""
-    return sum(p.numel() for m in model.modules() if isinstance(m, SEBlock) for p in m.parameters())
+    """Those of them that sit in SE blocks, biases included; torchvision's and timm's own blocks count too."""
+    return sum(p.numel() for m in model.modules() if is_se(m) for p in m.parameters())
 
 
 def added_weights(blocks: Mapping[int, int], reduction: int) -> float:
@@ -128,7 +128,7 @@ def batch_traffic(model: nn.Module, shape: tuple[int, ...]) -> dict[str, int]:
 
     meta, images = without_numbers(model, shape)
     for block in meta.modules():
-        if isinstance(block, SEBlock):
+        if is_se(block):
             block.register_forward_pre_hook(lambda block, _inputs: inside.add(block))
             block.register_forward_hook(lambda block, _inputs, _out: inside.discard(block))
     with Counter(), torch.no_grad():

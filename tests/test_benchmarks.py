@@ -72,12 +72,12 @@ def test_trials_from_their_names_to_shipped_records(
     monkeypatch.chdir(tmp_path)
     names = ["base:0", "base:1", "plain:0", "plain:1", "normalised-z:0"]
     for _ in range(2):  # the second time all of them are done
-        trials.main(names, gate_trials.TRIALS, gate_trials.run, gate_trials.ship)
+        trials.main("", names, gate_trials.TRIALS, gate_trials.run, gate_trials.ship)
     assert trained == [name.replace(":", "-seed") for name in names]
     with pytest.raises(SystemExit, match="no trial bsae; there are base"):
-        trials.main(["bsae:0"], gate_trials.TRIALS, gate_trials.run, gate_trials.ship)
+        trials.main("", ["bsae:0"], gate_trials.TRIALS, gate_trials.run, gate_trials.ship)
 
-    trials.main(["ship"], gate_trials.TRIALS, gate_trials.run, gate_trials.ship)
+    trials.main("", ["ship"], gate_trials.TRIALS, gate_trials.run, gate_trials.ship)
     summary = results.load_record("gate-trials")["trials"]
     assert {trial: row["seeds"] for trial, row in summary.items()} == {
         "base": [0, 1],

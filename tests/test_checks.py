@@ -110,6 +110,18 @@ def test_stubs_are_not_tried_yet(name, stub):
     assert judge(name, stub).solved is None
 
 
+def test_einsums_own_ellipsis_is_no_stub():
+    verdict = judge("squeeze", lambda u: torch.einsum("nc->nc", u))
+    assert verdict.solved is False and "einsum" in verdict.message
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_cases_are_made_on_the_cpu(name):
+    """Whatever a reader has set as the default; "meta" makes tensors without numbers."""
+    with torch.device("meta"):
+        assert getattr(checks, name)(next(iter(RIGHT[name].values()))).exercise == NUMBERS[name]
+
+
 def test_a_missing_return_is_asked_for():
     assert "is a `return` missing?" in judge("squeeze", STUBS["squeeze"][0]).message
     assert judge("squeeze", returns_none).message == "Exercise 2.1: not tried yet."

@@ -201,7 +201,7 @@ def test_doctor_explains_a_torchvision_that_does_not_fit(tmp_path: Path, images:
         (["excitations", "out", "--weights", "unknown"], "unknown"),
         (["excitations", "out", "--run", "no-run"], "no finished run in no-run"),
         (["course", "--notebooks", "nowhere"], "no chapters in nowhere"),
-        (["course", "--only", "99"], "no chapter 99"),
+        (["course", "--only", "00", "--only", "99"], "no chapter 99"),
         (["train", "r", "--model", "vgg"], "no network 'vgg'"),
         (["train", "r", "--width", "0.0625", "--reduction", "0"], "r = 0"),
     ],
@@ -289,6 +289,8 @@ def test_a_folder_of_images_that_does_not_fit(images: Path, tmp_path: Path) -> N
     with pytest.raises(DataError, match="different classes"):
         invoke("train", tmp_path / "a", "--images", folder, *TINY)
     shutil.rmtree(folder / "val")
+    with pytest.raises(DataError, match="nowhere"):
+        invoke("train", tmp_path / "a", "--images", tmp_path / "nowhere", "--hold-out", "1", *TINY)
     with pytest.raises(DataError, match="pets has no val/<class>/$"):
         invoke("excitations", tmp_path / "a", "--weights", "se_resnet18-quarter", "--images", folder)
 

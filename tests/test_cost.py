@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.ops import SqueezeExcitation
 
 import senet_edu as se
 from senet_edu import cost
@@ -35,6 +36,14 @@ def test_eq_5_for_se_resnet50() -> None:
 @given(r=st.integers(1, 64))
 def test_halving_the_ratio_doubles_the_weights(r: int) -> None:
     assert cost.added_weights(CIFAR_RESNET18, r) == pytest.approx(2 * cost.added_weights(CIFAR_RESNET18, 2 * r))
+
+
+def test_blocks_of_other_libraries_are_se_blocks_too() -> None:
+    net = se.create_model("mobilenet_v3_small")
+    theirs = [m for m in net.modules() if isinstance(m, SqueezeExcitation)]
+    assert cost.se_parameters(net) == sum(p.numel() for block in theirs for p in block.parameters()) > 0
+    moved = cost.memory_traffic(net)
+    assert min(moved[kind] for kind in ("squeeze", "excite", "scale")) > 0
 
 
 def test_eq_5_refuses_r_below_1() -> None:

@@ -100,7 +100,10 @@ def test_a_part_of_a_folder_is_not_read(folder: Path) -> None:
     assert torch.equal(chosen.load(), loaded[[19, 0]])
     mask = torch.zeros(len(images), dtype=torch.bool)
     mask[[2, 5]] = True
-    assert images[mask].files == (images.files[2], images.files[5])
+    assert images[mask].files == images[[2, 5]].files == (images.files[2], images.files[5])
+    for one in (3, torch.tensor(3)):
+        with pytest.raises(TypeError, match=r"images\[3:4\]\.load\(\)"):
+            images[one]
 
 
 def test_other_sizes_and_kinds_of_image(tmp_path: Path) -> None:
@@ -280,6 +283,14 @@ def test_the_download_of_tiny_imagenet_is_fetched_then_read(tmp_path: Path, monk
     monkeypatch.setattr(tiny_imagenet.download, "download", fetch)
     assert len(load_tiny_imagenet(split="test")[1]) == 20
     assert fetched == [(tiny_imagenet.URLS, tiny_imagenet.MD5, 248_100_043)]
+
+    archive = tmp_path / "cache" / tiny_imagenet.ARCHIVE
+    monkeypatch.setattr(tiny_imagenet, "ARCHIVE_BYTES", archive.stat().st_size)
+    assert len(load_tiny_imagenet(split="train")[1]) == 40
+    assert len(fetched) == 1, "a whole download is not asked for again"
+    with_network = tiny_imagenet.tiny_imagenet_source()
+    monkeypatch.setenv("SENET_EDU_OFFLINE", "1")
+    assert with_network == tiny_imagenet.tiny_imagenet_source(), "what the data are does not depend on the network"
 
 
 def test_an_earlier_download_is_used_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -257,7 +257,7 @@ def test_summary_has_a_row_a_block(network, images) -> None:
 
 @pytest.mark.parametrize(
     ("n", "labels", "message"),
-    [(0, [], "nothing to record"), (2, [0], "nothing to record"), (2, [0, 10], "0 to 10"), (2, [-1, 0], "-1 to 0")],
+    [(0, [], "0 images"), (2, [0], "2 images and 1 labels"), (2, [0, 10], "up to 10"), (2, [-1, 0], "least is -1")],
 )
 def test_bad_labels_are_refused(network, n: int, labels: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -265,6 +265,22 @@ def test_bad_labels_are_refused(network, n: int, labels: list[int], message: str
             network, torch.zeros(n, 3, 32, 32, dtype=torch.uint8), torch.tensor(labels, dtype=torch.int64),
             classes=se.data.SHAPES_CLASSES,
         )  # fmt: skip
+
+
+def test_a_sample_may_be_a_mask(network, images) -> None:
+    mask = images[1] == 3
+    found = se.record_excitations(network, *images, sample=mask, cpu=True)
+    by_index = se.record_excitations(network, *images, sample=mask.nonzero()[:, 0], cpu=True)
+    assert len(found["SE_2_1"].sample) == mask.sum() > 0
+    assert torch.equal(found["SE_2_1"].sample, by_index["SE_2_1"].sample)
+
+
+def test_a_block_that_is_called_twice_is_refused(network, images) -> None:
+    """Its second call would be filed under the next images."""
+    twice = torch.nn.Sequential(network, torch.nn.Linear(10, 10))
+    twice.register_forward_hook(lambda module, inputs, logits: logits + module[0](*inputs))
+    with pytest.raises(ValueError, match="SE_2_1 computes gates more than once"):
+        se.record_excitations(twice, *images, batch_size=20, cpu=True)
 
 
 @pytest.mark.parametrize("sample", [[-1], [60]])

@@ -237,6 +237,11 @@ def test_sampled_channels_are_distinct_and_reach_both_ends(channels: int, count:
     assert (which[0], which[-1]) == (0, channels - 1)
 
 
+def test_an_unknown_class_is_named(recorded) -> None:
+    with pytest.raises(ValueError, match=f"no class wolf; there are {', '.join(recorded.classes)}"):
+        figures.class_gates(recorded, ["SE_5_2"], [recorded.classes[0], "wolf"])
+
+
 def test_more_lines_than_colours_are_refused(recorded) -> None:
     with pytest.raises(ValueError, match="10 lines cannot be told apart"):
         figures.class_gates(recorded, ["SE_5_2"], se.data.SHAPES_CLASSES)

@@ -174,10 +174,24 @@ def test_only_like_is_compared_with_like() -> None:
     assert cpu["recipe"].keys() < younger.keys()
     assert results.unlike(cpu, cpu | {"recipe": younger | cpu["recipe"]}) == []
     runs = [cpu | {"trial": "a", "what": "a"}, cpu | {"trial": "b", "what": "b", "precision": "no"}]
-    with pytest.raises(ValueError, match="a and b of seed 0 differ in precision"):
+    with pytest.raises(ValueError, match="differ in precision"):
         results.summarise_trials("x", "a", runs)
+    with pytest.raises(ValueError, match="no run of the baseline c"):
+        results.summarise_trials("x", "c", runs[:1])
     with pytest.raises(ValueError, match="at least two pairs"):
         results.compare("x", plain[:1], with_se[:1])
+
+
+def test_pairs_of_one_comparison_have_one_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    def longer(name: str) -> dict:
+        record = results.load_record(name)
+        record["recipe"]["epochs"] += record["seed"]
+        return record
+
+    plain, with_se = ([f"trials/{trial}-seed{seed}" for seed in range(2)] for trial in ("plain", "base"))
+    monkeypatch.setattr(results.comparisons, "load_record", longer)
+    with pytest.raises(ValueError, match="plain-seed0 and trials/plain-seed1 differ in recipe"):
+        results.compare("x", plain, with_se)
 
 
 def trials() -> list[dict]:
@@ -193,6 +207,8 @@ def test_the_summary_of_sk_trials_follows_from_their_records() -> None:
         for key in ("what", "seeds", "accuracy", "accuracy_sd", "difference_points", "standard_error_points"):
             assert row[key] == again[trial][key]
         own = [run for run in runs if run["trial"] == trial]
+        assert len(own) >= 3
+        assert all(run["recipe"]["epochs"] >= 6 and run["data"].startswith("all 60,000") for run in own)
         assert {run["parameters"] for run in own} == {row["parameters"]}
         for block, attention in row["attention"].items():
             mean = [statistics.mean(of) for of in zip(*(run[block]["attention"] for run in own), strict=True)]
@@ -286,10 +302,16 @@ def test_pretrained_by_name_and_by_configuration(assets: Path) -> None:
     for wanted in (True, "tiny"):
         model = se.create_model("se_resnet18", width=1 / 16, pretrained=wanted)
         assert torch.equal(model.fc.weight, results.load_network("tiny").fc.weight)
-    with pytest.raises(ValueError, match=r"no shipped weights for .*There are: tiny"):
+    with pytest.raises(ValueError, match=r"no shipped weights for .*width 1\.0.* there are tiny: .*width 0\.0625"):
         se.create_model("se_resnet18", pretrained=True)
-    with pytest.raises(ValueError, match="'other'"):
+    with pytest.raises(ValueError, match="no shipped weights 'other'"):
         se.create_model("se_resnet18", width=1 / 16, pretrained="other")
+    with pytest.raises(ValueError, match=r"'tiny' are of width = 0\.0625, not 1\.0: results\.load_network\('tiny'\)"):
+        se.create_model("se_resnet18", pretrained="tiny")
+    with pytest.raises(ValueError, match="There are tiny$"):
+        se.create_model("resnet34", pretrained=True)
+    with pytest.raises(results.AssetError, match="no shipped weights 'tinny'; there are tiny$"):
+        results.load_network("tinny")
 
 
 def test_weights_round_to_float16_and_keep_counters(assets: Path) -> None:
@@ -339,7 +361,7 @@ def test_damaged_or_missing_weights_are_refused(assets: Path) -> None:
     with pytest.raises(results.AssetError, match=r"tiny\.safetensors is damaged"):
         results.load_network("tiny")
     path.unlink()
-    with pytest.raises(results.AssetError, match=r"tiny\.safetensors is missing"):
+    with pytest.raises(results.AssetError, match="no shipped weights 'tiny'; there are none"):
         results.load_network("tiny")
 
 
@@ -405,7 +427,9 @@ def test_a_damaged_record_or_file_of_gates_is_named(tmp_path: Path, assets: Path
     (tmp_path / "record.json").write_text('{"name": "run", "mod', encoding="utf-8")
     with pytest.raises(results.AssetError, match=r"record\.json is damaged"):
         results.load_run(tmp_path)
-    (results.records.EXCITATIONS).mkdir(exist_ok=True)
+    (assets / "records" / "short.json").write_text('{"name": "sho', encoding="utf-8")
+    with pytest.raises(results.AssetError, match=r"short\.json is damaged"):
+        results.load_record("short")
     (results.records.EXCITATIONS / "short.safetensors").write_bytes(b"\x10\0\0")
     with pytest.raises(results.AssetError, match=r"short\.safetensors is damaged"):
         results.load_excitations("short")

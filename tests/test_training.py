@@ -131,6 +131,21 @@ def test_se_layers_are_a_group_without_decay():
     assert set(every) == {id(p) for p in model.parameters()}
 
 
+def test_a_single_number_is_trained_without_decay():
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale, self.net, self.config = nn.Parameter(torch.tensor(1.0)), network(), types.SimpleNamespace(n=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.scale * self.net(x)
+
+    model = Scaled()
+    assert any(p is model.scale for p in parameter_groups(model, Recipe())[1]["params"])
+    fit(model, *bright_or_dark(16), Recipe(epochs=1, batch_size=8), **on_cpu)  # whatever its `config` is
+    assert model.scale != 1
+
+
 def test_se_layers_of_other_libraries_are_in_the_group_without_decay():
     model = create_model("mobilenet_v3_small")
     *_, se = parameter_groups(model, Recipe())
@@ -372,6 +387,9 @@ def test_loss_and_accuracy_of_a_row_are_means_over_what_was_seen():
         {"label_smoothing": -0.1},
         {"translate": -1},
         {"freeze_norms": -1},
+        {"freeze_norms": 9, "epochs": 8},
+        {"epochs": 2.5},
+        {"momentum": 1.0},
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(wrong):
@@ -576,7 +594,9 @@ def test_a_network_with_more_than_logits_is_refused():
 
 def test_a_wrapped_network_is_refused():
     """Its weights would be written under names that no network has."""
-    for wrapped in (torch.compile(network(), backend="eager"), nn.DataParallel(network())):
+    in_place = network()
+    in_place.compile(backend="eager")
+    for wrapped in (torch.compile(network(), backend="eager"), in_place, nn.DataParallel(network())):
         with pytest.raises(ValueError, match="the network itself"):
             fit(wrapped, *bright_or_dark(4), Recipe(epochs=1), **on_cpu)
 
@@ -673,7 +693,14 @@ def test_validation_that_cannot_be_scored_is_refused_before_the_first_step(spoil
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("act", [predict, lambda *of, **how: evaluate(*of, torch.zeros(8, dtype=torch.int64), **how)])
+@pytest.mark.parametrize(
+    "act",
+    [
+        predict,
+        lambda *of, **how: evaluate(*of, torch.zeros(8, dtype=torch.int64), **how),
+        lambda *of, **how: fit(*of, torch.zeros(8, dtype=torch.int64), Recipe(epochs=1), **how),
+    ],
+)
 def test_an_unknown_precision_is_refused(act):
     """It would compute in float32 and say nothing."""
     with pytest.raises(ValueError, match="precision is one of .* not 'half'"):
@@ -790,10 +817,10 @@ def test_predict_computes_in_its_own_precision_within_another():
 
 def test_labels_that_do_not_fit_are_not_scored():
     images, labels = bright_or_dark(8)
-    for wrong in (labels[:7], labels - 1):
-        with pytest.raises(ValueError, match="do not fit"):
+    for wrong, words in ((labels[:7], "8 images and 7"), (labels - 1, "the least is -1"), (labels.float(), "float32")):
+        with pytest.raises(ValueError, match=words):
             evaluate(network(), images, wrong, cpu=True)
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match="4 images and 8"):
         evaluate(network(), images[:4], labels, cpu=True)
 
 
@@ -806,7 +833,7 @@ def test_images_of_another_type_are_refused():
 
 def test_nothing_to_evaluate():
     images, labels = bright_or_dark(4)
-    with pytest.raises(ValueError, match="no images"):
+    with pytest.raises(ValueError, match="0 images"):
         evaluate(network(), images[:0], labels[:0], cpu=True)
 
 

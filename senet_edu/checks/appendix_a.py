@@ -76,7 +76,7 @@ def confusion(my_confusion: Any) -> Verdict:
     generator = seeded(61)
 
     def drawn(n: int, classes: int) -> Case:
-        labels, predictions = (torch.randint(classes - 1, (n,), generator=generator) for _ in range(2))
+        labels, predictions = (torch.randint(classes - 1, (n,), generator=generator, device="cpu") for _ in range(2))
         return Case(
             {"labels": labels, "predictions": predictions, "classes": classes}, f"{n} images, {classes} classes"
         )

@@ -185,8 +185,8 @@ def colour_gates(my_gates: Any) -> Verdict:
 
 def frames(generator: torch.Generator, bright: float, dark: float) -> Tensor:
     """z [6, 2], the larger number in a random column of each row; every colour is there."""
-    blue = torch.tensor([0, 1, 0, 1, 0, 1])[torch.randperm(6, generator=generator, device="cpu")]
-    z = torch.full((6, 2), dark)
+    blue = torch.tensor([0, 1, 0, 1, 0, 1], device="cpu")[torch.randperm(6, generator=generator, device="cpu")]
+    z = torch.full((6, 2), dark, device="cpu")
     z[torch.arange(6), blue] = bright
     return z + 0.05 * torch.rand(6, 2, generator=generator, device="cpu")
 

@@ -251,7 +251,7 @@ def closer(my_closer: Any) -> Verdict:
     generator = seeded(104)
 
     def images(*shape: int) -> Tensor:
-        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8, device="cpu")
 
     cases = [
         Case({"images": images(2, 3, 8, 12), "factor": 2}, label="images [2, 3, 8, 12], factor 2"),

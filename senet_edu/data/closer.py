@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
@@ -21,7 +22,7 @@ def enlarge(images: Tensor, factor: float) -> Tensor:
     """
     check(factor)
     n, _, _, _ = images.shape
-    theta = images.new_tensor([[1 / factor, 0, 0], [0, 1 / factor, 0]], dtype=images.float().dtype)  # [2, 3]
+    theta = images.new_tensor([[1 / factor, 0, 0], [0, 1 / factor, 0]], dtype=torch.float32)  # [2, 3]
     where = affine_grid(theta.expand(n, 2, 3), list(images.shape), align_corners=False)  # [n, H, W, 2]
     seen = grid_sample(images.float(), where, padding_mode="border", align_corners=False)  # [n, C, H, W]
     return seen.round().to(images.dtype)

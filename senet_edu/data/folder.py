@@ -71,12 +71,19 @@ class FolderImages:
     def shape(self) -> torch.Size:
         return torch.Size((len(self), 3, self.size, self.size))
 
-    def __getitem__(self, part: slice | Tensor) -> FolderImages:
-        """Some of the images, still unread: a slice, those with the indices [m], or where a mask [n] is True."""
-        if isinstance(part, Tensor) and part.dtype == torch.bool:
-            part = part.nonzero()[:, 0]
-        files = self.files[part] if isinstance(part, slice) else tuple(self.files[i] for i in part.tolist())
-        return dataclasses.replace(self, files=files)
+    def __getitem__(self, part: slice | Tensor | Sequence[int]) -> FolderImages:
+        """Some of the images, still unread: a slice, those with the indices [m], or where a mask [n] is True.
+
+        Raises:
+            TypeError: anything else, such as a single number: ``images[3:4].load()`` has that image.
+        """
+        if isinstance(part, slice):
+            return dataclasses.replace(self, files=self.files[part])
+        which = torch.as_tensor(part)
+        if which.dim() != 1:
+            raise TypeError("images of a folder are taken by a slice, by indices [m] or a mask [n]: images[3:4].load()")
+        indices = which.nonzero()[:, 0] if which.dtype == torch.bool else which
+        return dataclasses.replace(self, files=tuple(self.files[i] for i in indices.tolist()))
 
     def to(self, device: torch.device) -> FolderImages:
         return dataclasses.replace(self, device=device)

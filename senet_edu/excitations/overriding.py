@@ -21,9 +21,9 @@ def override_gates(model: nn.Module, gates: Mapping[str, Override]) -> Iterator[
 
     Args:
         model: a network with SE blocks, ours or those of torchvision and timm, see `record_excitations`.
-        gates: for a block's name a number (1.0 takes the block out), a tensor [C] or [N, C] (for NoSqueeze each value
-            holds at all positions), or a function of the block's own gates, e.g. ``lambda s: s.flip(0)`` to give each
-            image another one's.
+        gates: for a block's name a number (1.0 takes the block out), a tensor [C] or [N, C] (the same for each batch of
+            N images; for NoSqueeze a value holds at all positions), or a function of the block's own gates, e.g.
+            ``lambda s: s.flip(0)`` to give each image another one's.
 
     Raises:
         ValueError: the network has no block of that name, or was compiled; a tensor does not fit the block's gates.

@@ -16,6 +16,7 @@ from senet_edu.excitations.overriding import gate_outputs, named_blocks, refuse_
 from senet_edu.excitations.statistics import Excitations, GateStatistics, statistics_of
 from senet_edu.selective import sk_blocks
 from senet_edu.training import predict, processes
+from senet_edu.training.evaluation import check_labels
 from senet_edu.training.machine import Precision
 
 
@@ -40,7 +41,7 @@ def record_excitations(
         images: uint8 [n, C, H, W].
         labels: int64 [n].
         classes: names of the classes; by default "0", "1", … up to the largest label.
-        sample: indices of images whose own gates are wanted.
+        sample: images whose own gates are wanted: their indices, or a mask [n].
         batch_size, precision, cpu: as in `training.predict`. ("no" records float32 gates.)
 
     Raises:
@@ -48,7 +49,8 @@ def record_excitations(
             that are no numbers.
     """
     names = class_names(images, labels, classes)
-    wanted = torch.as_tensor(sample, dtype=torch.int64)  # [s]
+    given = torch.as_tensor(sample)
+    wanted = given.nonzero()[:, 0] if given.dtype == torch.bool else given.to(torch.int64)  # [s]
     if not all(0 <= i < len(images) for i in wanted.tolist()):
         raise ValueError(f"the sample has indices beyond the {len(images)} images")
     layers = gate_outputs(model)
@@ -173,6 +175,8 @@ class Recorder:
         gates = gates.cpu() if gates.device.type == "mps" else gates  # Apple's GPUs have no float64
         first = self.seen.get(name, 0)
         last = self.seen[name] = first + len(gates)
+        if last > len(self.labels):
+            raise ValueError(f"{name} computes gates more than once for an image: its calls cannot be told apart")
         span = (-1.0, 1.0) if isinstance(gate, nn.Tanh) else (0.0, 1.0)
         batch = statistics_of(gates, self.labels[first:last].to(gates.device), self.classes, span)
         self.statistics[name] = self.statistics[name].merge(batch) if name in self.statistics else batch
@@ -205,10 +209,9 @@ def together(recorder: Recorder, names: Sequence[str], cpu: bool) -> Excitations
 
 def class_names(images: Images, labels: Tensor, classes: Sequence[str] | None) -> tuple[str, ...]:
     """Names of the classes, made up from the labels if there are none; a ValueError for what does not fit together."""
-    if len(images) == 0 or len(images) != len(labels):
-        raise ValueError(f"{len(images)} images and {len(labels)} labels: nothing to record")
-    low, high = int(labels.min()), int(labels.max())
+    check_labels(images, labels)
+    high = int(labels.max())
     names = tuple(classes) if classes is not None else tuple(str(k) for k in range(high + 1))
-    if not 0 <= low <= high < len(names):
-        raise ValueError(f"labels run from {low} to {high}; there are {len(names)} classes")
+    if high >= len(names):
+        raise ValueError(f"labels go up to {high}; there are {len(names)} classes")
     return names

@@ -40,6 +40,8 @@ def class_gates(
         channels: how many channels to sample.
         width: inches; letters stay as they are, so in a narrow figure of few blocks they are large.
     """
+    if unknown := [label for label in classes if label not in excitations.classes]:
+        raise ValueError(f"no class {', '.join(unknown)}; there are {', '.join(excitations.classes)}")
     figure, axes = panels(blocks, min(2, len(blocks)), 2.5, "sampled channel", "gate", width)
     for name, axis in zip(blocks, axes.flat, strict=False):
         gates = excitations[name]

@@ -64,8 +64,8 @@ def create_model(
         stem: "cifar" for images of about 32×32 (ResNets' default), "imagenet" for about 224×224 (the others' only one).
         width: factor on all channel counts of a ResNet: 1.0 is 64 to 512 channels, 0.25 is 16 to 128.
         reduction, bias, squeeze, gate, min_hidden: of the SE blocks, see `SEBlock`. The plain twin of a network with
-            SE ignores them, and `placement`; a network without such a twin (SKNet, MobileNetV3) refuses them, but
-            for SKNet's own `reduction`.
+            SE ignores them, `placement` and `stages`; a network without such a twin (SKNet, MobileNetV3) refuses them,
+            but for SKNet's own `reduction`.
         stages: stages with SE (table 13), by default all of the network's: 2 to 5 in a ResNet.
         pretrained: True loads the shipped weights of this very network, a string those of that name
             (see `senet_edu.results.list_weights`).

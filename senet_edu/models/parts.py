@@ -57,10 +57,10 @@ def stem_layers(in_channels: int, channels: int, stem: Stem, pool: nn.Module) ->
     return nn.Conv2d(in_channels, channels, 7, 2, padding=3, bias=False), pool
 
 
-def conv_norm(in_channels: int, out_channels: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def conv_norm(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """A convolution without bias, padded to keep the size at stride 1, and BN."""
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(out_channels),
     )
 

@@ -34,14 +34,18 @@ def compare(name: str, baseline: Sequence[str], changed: Sequence[str]) -> dict[
         differences, changed minus baseline, in percentage points.
 
     Raises:
-        ValueError: fewer than two pairs, or records that differ in seed, recipe, data, device or precision.
+        ValueError: fewer than two pairs; records of a pair that differ in seed, recipe, data, device or precision, or
+            pairs that differ in one of the last four.
     """
     if len(baseline) < 2:
         raise ValueError("a spread needs at least two pairs of runs")
     pairs = [(load_record(b), load_record(c)) for b, c in zip(baseline, changed, strict=True)]
+    first, _ = pairs[0]
     for before, after in pairs:
         if found := unlike(before, after):
             raise ValueError(f"{before['name']} and {after['name']} differ in {', '.join(found)}")
+        if found := unlike(first, before, [what for what in ALIKE if what != "seed"]):
+            raise ValueError(f"{first['name']} and {before['name']} differ in {', '.join(found)}")
     accuracies = [(before["accuracy"], after["accuracy"]) for before, after in pairs]
     differences = [100 * (after - before) for before, after in accuracies]
     return {
@@ -72,18 +76,19 @@ def summarise_trials(name: str, baseline: str, records: Sequence[dict[str, Any]]
         seeds of movement and specificity; the least movement and the least norm kept of any block and seed.
 
     Raises:
-        ValueError: runs that are compared differ in data, device or precision.
+        ValueError: runs differ in data, device or precision, or there is none of the baseline.
     """
     runs: dict[str, dict[int, dict[str, Any]]] = {}
     for record in sorted(records, key=lambda r: (r["trial"] != baseline, r["trial"], r["seed"])):
         runs.setdefault(record["trial"], {})[record["seed"]] = record
+        if found := unlike(records[0], record, ("data", "device", "precision")):
+            raise ValueError(f"{records[0]['name']} and {record['name']} differ in {', '.join(found)}")
+    if baseline not in runs:
+        raise ValueError(f"no run of the baseline {baseline}")
     summary: dict[str, Any] = {"name": name, "baseline": baseline, "trials": {}}
     for trial, by_seed in runs.items():
         accuracies = [record["accuracy"] for record in by_seed.values()]
         common = sorted(by_seed.keys() & runs[baseline].keys()) if trial != baseline else []
-        for seed in common:
-            if found := unlike(runs[baseline][seed], by_seed[seed], ("data", "device", "precision")):
-                raise ValueError(f"{baseline} and {trial} of seed {seed} differ in {', '.join(found)}")
         points = [100 * (by_seed[seed]["accuracy"] - runs[baseline][seed]["accuracy"]) for seed in common]
         enough = len(points) > 1
         row: dict[str, Any] = {

@@ -29,12 +29,15 @@ def load_record(name: str) -> dict[str, Any]:
     """A shipped record by name.
 
     Raises:
-        AssetError: there is none of that name.
+        AssetError: there is none of that name, or it is damaged.
     """
     path = RECORDS / f"{name}.json"
     if not path.exists():
         raise AssetError(f"no record {name!r} in {RECORDS}; there are {', '.join(list_records()) or 'none'}")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise AssetError(f"{path} is damaged ({error}): install the package again") from error
 
 
 def look_up(claim: str) -> Any:

@@ -30,8 +30,9 @@ def load_network(name: str) -> NamedNetwork:
     Raises:
         AssetError: there are none of that name, or they are damaged.
     """
-    record = load_record(name)
-    return restore(record, records.WEIGHTS / f"{name}.safetensors")
+    if name not in list_weights():
+        raise AssetError(f"no shipped weights {name!r}; there are {', '.join(list_weights()) or 'none'}")
+    return restore(load_record(name), records.WEIGHTS / f"{name}.safetensors")
 
 
 def load_pretrained(model: nn.Module, config: dict[str, Any], wanted: bool | str) -> None:
@@ -50,9 +51,17 @@ def load_pretrained(model: nn.Module, config: dict[str, Any], wanted: bool | str
     for name, record in shipped.items():
         if wanted in (True, name) and describes(record["model"], config):
             return load_weights(model, records.WEIGHTS / f"{name}.safetensors", record["weights_sha256"])
-    have = "; ".join(f"{name}: {record['model']}" for name, record in shipped.items()) or "none"
+    if wanted in shipped:
+        theirs = usual_arguments() | shipped[wanted]["model"]
+        other = ", ".join(
+            f"{key} = {theirs[key]!r}, not {config[key]!r}" for key in config if theirs[key] != config[key]
+        )
+        raise ValueError(f"the weights {wanted!r} are of {other}: results.load_network({wanted!r}) gives that network")
+    own = {name: record["model"] for name, record in shipped.items() if record["model"]["name"] == config["name"]}
+    have = "; ".join(f"{name}: {settings_in_words(model)}" for name, model in own.items())
     raise ValueError(
-        f"no shipped weights{f' {wanted!r}' if wanted is not True else ''} for {config}. There are: {have}"
+        f"no shipped weights{f' {wanted!r}' if wanted is not True else ''} for {settings_in_words(config)}. "
+        + (f"Of {config['name']} there are {have}" if have else f"There are {', '.join(shipped) or 'none'}")
     )
 
 
@@ -131,7 +140,6 @@ def model_card(name: str) -> str:
     classes = record.get("classes", CIFAR10_CLASSES)
     count, size = record.get("test_images", 10_000), record.get("image_size", 32)
     per_class = zip(classes, record["accuracy_per_class"], strict=True)
-    known = tuple(classes) == CIFAR10_CLASSES
     begun = f" It began with {record['started_from']}." if record.get("started_from") else ""
     if (earlier := f"{name}-first") in records.list_records():
         first = load_record(earlier)
@@ -139,9 +147,10 @@ def model_card(name: str) -> str:
             f" That run: {settings_in_words(first['recipe'])}; {first['seconds'] / 60:.0f} minutes. It was scored on "
             f"the same test images, {first['accuracy']:.2%}, before it was decided to go on."
         )
-    terms = "The images it learned from are ImageNet's, whose terms allow non-commercial research only."
-    images = "The images are CIFAR-10 (Krizhevsky, 2009)." if known else terms
-    scored = "test images" if known else "validation images of Tiny-ImageNet (its test images have no labels)"
+    scored, images = "test images", "The images are CIFAR-10 (Krizhevsky, 2009)."
+    if "Tiny-ImageNet" in record["data"]:
+        scored = "validation images of Tiny-ImageNet (its test images have no labels)"
+        images = "The images it learned from are ImageNet's, whose terms allow non-commercial research only."
     computed = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}[record["precision"]]
     several = f"{record['processes']} processes, " if record["processes"] > 1 else ""
     return f"""# {name}
@@ -153,8 +162,8 @@ def model_card(name: str) -> str:
 - **Accuracy on the {count:,} {scored}:** {record["accuracy"]:.2%} single view, {record["accuracy_flipped"]:.2%} \
 with {image}. By class: {", ".join(f"{k} {a:.1%}" for k, a in per_class)}.
 - **Recipe:** {settings_in_words(recipe)}; SGD with Nesterov momentum. Seed {record["seed"]}.{begun}
-- **Hardware:** {machine["processor"]}, {machine["cores"]} cores, accelerator: {machine["accelerator"]}; {record["device"]}, \
-{computed}, {several}{record["seconds"] / 60:.0f} minutes; torch {machine["torch"]}
+- **Hardware:** {machine["processor"]}, {machine["cores"]} cores, accelerator: {machine["accelerator"]}; \
+{record["device"]}, {computed}, {several}{record["seconds"] / 60:.0f} minutes; torch {machine["torch"]}
 - **Run:** {record["started"]} to {record["finished"]}, commit `{record["commit"]}`
 - **Licence:** CC BY 4.0, as all weights and records here. {images}
 - **Limits:** made to study SE blocks and to teach with. It knows {len(classes)} classes at {size}×{size} pixels, says \

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from senet_edu.data import Images
 from senet_edu.training import processes
-from senet_edu.training.machine import Precision, best_device, best_precision, keep_freed_memory
+from senet_edu.training.machine import Precision, best_device, best_precision, keep_freed_memory, known
 from senet_edu.training.recipe import normalise
 
 
@@ -48,9 +47,7 @@ def predict(
         ValueError: `precision` is not one.
     """
     device = torch.device("cpu") if cpu else best_device()
-    precision = precision or best_precision(device)
-    if precision not in get_args(Precision):
-        raise ValueError(f"precision is one of {get_args(Precision)}, not {precision!r}")
+    precision = known(precision or best_precision(device))
     if device.type == "cpu":
         keep_freed_memory()
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
@@ -87,8 +84,6 @@ def evaluate(
     Raises:
         ValueError: there are no images, or fewer than processes, or the labels do not fit them.
     """
-    if len(images) == 0:
-        raise ValueError("no images to evaluate on")
     n, right, both = count_right(
         model, images, labels, mirror=True, batch_size=batch_size, precision=precision, cpu=cpu
     )
@@ -113,8 +108,7 @@ def count_right(
 
     Counted over all processes. Without `mirror` the last row is that of one view.
     """
-    if len(labels) != len(images) or int(labels.min()) < 0:
-        raise ValueError(f"{len(images)} images and {len(labels)} labels from {labels.min()} on do not fit")
+    check_labels(images, labels)
     known = int(labels.max()) + 1
     mine = processes.share(len(images))
     part, labels = images[mine], labels[mine].cpu()
@@ -125,3 +119,11 @@ def count_right(
     rows = [labels, labels[logits.argmax(1) == labels], labels[both.argmax(1) == labels]]
     counts = torch.stack([torch.bincount(row, minlength=max(known, logits.shape[1])) for row in rows])
     return torch.stack(processes.everyone(counts, cpu)).sum(0)
+
+
+def check_labels(images: Images, labels: Tensor) -> None:
+    """A ValueError if there are no images, or the labels are not one class number each."""
+    if len(images) != len(labels) or len(images) == 0:
+        raise ValueError(f"{len(images)} images and {len(labels)} labels do not make a set")
+    if labels.dtype != torch.int64 or int(labels.min()) < 0:
+        raise ValueError(f"labels are int64 from 0 on; these are {labels.dtype}, the least is {labels.min()}")

@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 
 from senet_edu.data import Images
 from senet_edu.training import checkpoint, processes
-from senet_edu.training.evaluation import count_right
-from senet_edu.training.machine import Precision, best_precision, keep_freed_memory
+from senet_edu.training.evaluation import check_labels, count_right
+from senet_edu.training.machine import Precision, best_precision, keep_freed_memory, known
 from senet_edu.training.recipe import EpochPlan, Recipe, learning_rate, norms, parameter_groups
 from senet_edu.training.session import Run, Session, TrainingError, checksum, explanation
 
@@ -79,7 +79,7 @@ def fit(
     for part in ((images, labels), validation):
         if part is not None:
             check_labels(*part)
-    if type(model).__name__ in WRAPPERS:
+    if type(model).__name__ in WRAPPERS or getattr(model, "_compiled_call_impl", None):
         raise ValueError(f"give the network itself, without its {type(model).__name__}: see `compiled`, and a launcher")
     folder = Path(folder) if folder is not None else None
     own = folder if processes.is_main() else None  # the main process alone reads and writes it
@@ -166,14 +166,6 @@ def train(
         accelerator.unwrap_model(network, keep_fp32_wrapper=False)  # the model computes in its own precision again
 
 
-def check_labels(images: Images, labels: Tensor) -> None:
-    """A ValueError if there are no images, or the labels are not one class number each."""
-    if len(images) != len(labels) or len(images) == 0:
-        raise ValueError(f"{len(images)} images and {len(labels)} labels do not make a set")
-    if labels.dtype != torch.int64 or int(labels.min()) < 0:
-        raise ValueError(f"labels are int64 from 0 on; these are {labels.dtype}, the least is {labels.min()}")
-
-
 def checked(logits: object, classes: int) -> Tensor:
     """The network's output, if it is logits for so many classes; a ValueError if not."""
     if not isinstance(logits, Tensor):
@@ -189,7 +181,7 @@ def start(precision: Precision | None, cpu: bool, compiled: bool = False) -> tup
     from accelerate.state import AcceleratorState
 
     best = best_precision(torch.device("cpu") if cpu else None)
-    precision = precision or best
+    precision = known(precision or best)
     AcceleratorState._reset_state(reset_partial_state=True)
     backend = "inductor" if compiled else "no"
     accelerator = Accelerator(mixed_precision=precision, cpu=cpu, dynamo_backend=backend)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -46,6 +46,13 @@ def best_precision(device: torch.device | None = None) -> Precision:
     if device.type == "cpu" and cpu_has_bf16():
         return "bf16"
     return "no"
+
+
+def known(precision: Precision) -> Precision:
+    """The precision itself; a ValueError if it is not one."""
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision is one of {get_args(Precision)}, not {precision!r}")
+    return precision
 
 
 def cpu_has_bf16() -> bool:

@@ -59,7 +59,7 @@ def from_main(value: T, cpu: bool = False) -> T:
 
 
 def same_buffers(model: nn.Module) -> None:
-    """Give every process the main one's running statistics: each has gathered those of its own share of the images."""
+    """Give every process the main one's running statistics: after the last step each has some of its own."""
     if number()[1] > 1:
         import torch.distributed as dist
 

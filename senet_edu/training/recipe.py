@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from senet_edu.blocks import SEBlock, is_foreign
+from senet_edu.blocks import is_se
 from senet_edu.data import CIFAR10_MEAN, CIFAR10_STD, Images
 from senet_edu.selective import SKConv
 
@@ -66,11 +66,15 @@ class Recipe:
         if self.schedule not in get_args(Schedule):
             raise ValueError(f"schedule is one of {get_args(Schedule)}, not {self.schedule!r}")
         for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: at least 1")
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: a whole number, at least 1")
         for name in ("warmup", "label_smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: a share, 0 to 1")
+        if self.momentum >= 1:
+            raise ValueError(f"momentum = {self.momentum}: below 1")
+        if self.freeze_norms > self.epochs:
+            raise ValueError(f"freeze_norms = {self.freeze_norms}: there are {self.epochs} epochs")
         rates = ("peak_rate", "momentum", "weight_decay", "se_weight_decay", "se_rate")
         for name in (*rates, "freeze_norms", "translate", "cutout"):
             if getattr(self, name) < 0:
@@ -97,7 +101,7 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     se = [p for m in model.modules() for layer in gate_layers(m) for p in layer.parameters()]
     in_se = {id(p) for p in se}
     rest = [p for p in model.parameters() if id(p) not in in_se]
-    gains = [p for p in rest if p.dim() == 1]
+    gains = [p for p in rest if p.dim() < 2]
     weights = [p for p in rest if p.dim() > 1]
     groups = [
         {"params": weights, "weight_decay": recipe.weight_decay, "multiple": 1.0},
@@ -114,7 +118,7 @@ def norms(model: nn.Module) -> list[nn.Module]:
 
 def gate_layers(module: nn.Module) -> list[nn.Module]:
     """What makes gates or attention in a module itself: an SE block, or both layers of an SK convolution."""
-    if isinstance(module, SEBlock) or is_foreign(module):
+    if is_se(module):
         return [module]
     return [module.fc1, module.fc2] if isinstance(module, SKConv) and module.attends else []
 

@@ -97,7 +97,8 @@ class Session:
         self.folder = Path(folder) if folder is not None else None
         self.steps, self.share = steps, share
         settings = {key: getattr(run, key) for key in ("seed", "precision", "processes", "started_from")}
-        network = {f"network.{key}": value for key, value in getattr(model, "config", {}).items()}
+        own = getattr(model, "config", None)  # that of create_model; somebody else's network may have another kind
+        network = {f"network.{key}": value for key, value in own.items()} if isinstance(own, dict) else {}
         self.config = {**dataclasses.asdict(run.recipe), **settings, **network, "data": data}
 
         state = self.resume(found)

@@ -156,16 +156,18 @@ class WhatIfExplorer(Explorer):
             own[:, channel] = self.value
             return own
 
-        choices: dict[str, Override | None] = {
-            "as computed": None,
-            "all 1": 1.0,
-            "all 0.5": 0.5,
-            "mean over images": self._means[self.block],
-            "of another picture": self.own_gates(self.other)[self.block],
-            "one channel moved": moved,
-        }
-        chosen = choices[self.gates]
-        return {} if chosen is None else {self.block: chosen}
+        match self.gates:
+            case "as computed":
+                return {}
+            case "all 1":
+                return {self.block: 1.0}
+            case "all 0.5":
+                return {self.block: 0.5}
+            case "mean over images":
+                return {self.block: self._means[self.block]}
+            case "of another picture":
+                return {self.block: self.own_gates(self.other)[self.block]}
+        return {self.block: moved}  # "one channel moved"
 
     def own_gates(self, picture: int) -> dict[str, Tensor]:
         """The gates [C] that each block computes for a picture."""
