@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,11 +19,13 @@ import typer
 from archives import encode, image_files, write
 from typer.testing import CliRunner
 
-from senet_edu import figures, results
+from senet_edu import cli, figures, results
 from senet_edu.cli import app
-from senet_edu.data import TINY_IMAGENET_CLASSES, DataError, shapes
+from senet_edu.course import CourseError, run_chapter
+from senet_edu.data import TINY_IMAGENET_CLASSES, DataError, load_cifar10, shapes
 from senet_edu.excitations import Excitations
-from senet_edu.training import Recipe
+from senet_edu.models import create_model
+from senet_edu.training import Recipe, TrainingError
 
 TINY = ["--width", "0.0625", "--epochs", "2", "--batch-size", "20", "--cpu", "--precision", "no"]
 
@@ -138,6 +141,29 @@ def test_held_out_images_are_not_trained_on(images: Path, tmp_path: Path) -> Non
     assert "Trained on 30 training images, scored on 10 held out" in record["data"]
 
 
+def test_what_the_command_asks_for_reaches_the_training(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def note(folder: Path, model: Any, train: Any, test: Any, recipe: Recipe, **more: Any) -> dict[str, float]:
+        asked.update(model=model, train=train, test=test, **more)
+        return {"accuracy": 0.0, "accuracy_flipped": 0.0}
+
+    monkeypatch.setattr(results, "train_recorded", note)
+    options = ("--hold-out", "1", "--compiled", "--min-hidden", "3", "--seed", "7", "--precision", "bf16")
+    invoke("train", tmp_path / "run", "--data", images, "--width", "0.0625", *options)
+    assert (asked["compiled"], asked["seed"], asked["precision"], asked["cpu"]) == (True, 7, "bf16", False)
+    assert asked["model"].config["min_hidden"] == 3
+    torch.manual_seed(7)
+    fresh = create_model("se_resnet18", width=0.0625, min_hidden=3).state_dict()
+    assert all(torch.equal(value, fresh[key]) for key, value in asked["model"].state_dict().items()), "seed 7"
+    together = torch.cat([asked["train"][0], asked["test"][0]]).flatten(1)  # [40, 3072]
+    every = load_cifar10(images, "train")[0].flatten(1)
+    assert len(together) == len(every) == len(together.unique(dim=0)), "none is in both parts"
+    assert torch.equal(together.unique(dim=0), every.unique(dim=0))
+
+
 def test_data_counts_and_names_its_source(images: Path) -> None:
     said = invoke("data", "--data", images)
     assert "train 40 images, 10 classes" in said
@@ -217,6 +243,63 @@ def test_errors_are_one_line_that_says_what_to_do(
     assert "Traceback" not in failed.stderr
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TrainingError("out of memory"), "senet-edu: out of memory"),
+        (PermissionError(13, "Permission denied", "runs"), "senet-edu: [Errno 13] Permission denied: 'runs'"),
+        (ModuleNotFoundError("No module named 'jupytext'"), "senet-edu: No module named 'jupytext' (an extra of"),
+    ],
+)
+def test_what_the_course_knows_is_said_without_a_traceback(
+    error: Exception, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith(words)
+
+
+def test_doctor_ends_with_the_trouble_it_found(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--data", str(tmp_path / "nowhere")])
+    assert result.exit_code == 1
+    assert "trouble: " in result.output and "no such file or folder" in result.output
+
+
+def test_the_course_keeps_its_times_if_all_chapters_ran(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebooks = tmp_path / "notebooks"
+    notebooks.mkdir()
+    for stem in ("01_one", "02_two"):
+        (notebooks / f"{stem}.py").write_text("# %%\nprint('fine')\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SENET_EDU_CIFAR10", str(images))
+    invoke("course", "--notebooks", notebooks, "--only", "02")
+    assert (tmp_path / "runs" / "course" / "02_two.ipynb").exists()
+    assert not (tmp_path / "runs" / "chapter-times.json").exists()
+    invoke("course", "--notebooks", notebooks)
+    times = json.loads((tmp_path / "runs" / "chapter-times.json").read_text(encoding="utf-8"))
+    assert times["01_one"]["seconds"] > 0 and times["02_two"]["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("cell", "timeout", "words"), [("import os; os._exit(1)", 60, "died"), ("import time; time.sleep(60)", 1, "1 s")]
+)
+def test_a_kernel_that_dies_or_hangs_is_named_and_what_ran_is_kept(
+    tmp_path: Path, cell: str, timeout: int, words: str
+) -> None:
+    chapter = tmp_path / "01_bad.py"
+    chapter.write_text(f"# %%\nprint('before')\n\n# %%\n{cell}\n", encoding="utf-8")
+    with pytest.raises(CourseError, match=rf"01_bad\.py stopped: .*{words}"):
+        run_chapter(chapter, tmp_path / "out", timeout=timeout)
+    assert "before" in (tmp_path / "out" / "01_bad.ipynb").read_text(encoding="utf-8")
+
+
 def test_a_failing_cell_stops_the_course_and_is_named(tmp_path: Path, images: Path) -> None:
     notebooks = tmp_path / "notebooks"
     notebooks.mkdir()
@@ -232,8 +315,6 @@ def test_a_failing_cell_stops_the_course_and_is_named(tmp_path: Path, images: Pa
 
 
 def test_two_runs_of_a_chapter_give_the_same_file(tmp_path: Path) -> None:
-    from senet_edu.course import run_chapter
-
     chapter = tmp_path / "01_widget.py"
     chapter.write_text("# %%\nimport ipywidgets\nipywidgets.IntSlider()\n\n# %%\nprint(object())\n", encoding="utf-8")
     first = run_chapter(chapter, tmp_path / "a").read_text(encoding="utf-8")

@@ -312,6 +312,17 @@ def test_a_changed_folder_is_decoded_again(tmp_path: Path) -> None:
     assert len(load_cifar10(folder)[1]) == 19
 
 
+def test_a_change_that_keeps_the_size_is_noticed_by_its_time(tmp_path: Path, archive: Path) -> None:
+    folder = write_folder(tmp_path / "folder", image_files())
+    for path, asked in ((folder / "train/cat/0000.png", folder), (archive, archive)):
+        content = path.read_bytes()
+        os.utime(path, (1e9, 1e9))
+        before = data.cache.identity(cifar10_source(asked))
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        os.utime(path, (1e9 + 1, 1e9 + 1))
+        assert data.cache.identity(cifar10_source(asked)) != before
+
+
 @pytest.mark.parametrize("place", ["header", "pixel", "label", "cut", "empty", "other split"])
 def test_a_damaged_cache_is_noticed_and_rebuilt(tmp_path: Path, archive: Path, place: str) -> None:
     whole = load_cifar10(archive)

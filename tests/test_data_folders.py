@@ -321,7 +321,7 @@ def test_the_real_photographs(real: Path, tmp_path: Path) -> None:
     assert torch.bincount(labels).tolist() == [500] * 20
     assert torch.bincount(load_tiny_imagenet(real, "test")[1]).tolist() == [50] * 20
     if not tarfile.is_tarfile(real):
-        return
+        pytest.skip("this copy of Tiny-ImageNet is no tar archive")
     chosen = ("african_elephant", "cliff")
     with tarfile.open(real) as tar:
         tar.extractall(tmp_path, [m for m in tar if m.name.split("/")[1:2] in ([c] for c in chosen)], filter="data")

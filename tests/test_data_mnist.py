@@ -197,6 +197,11 @@ def test_the_download_is_asked_for_each_file_and_found_again(tmp_path: Path, mon
     assert mnist_source().kind == "folder"
     load_mnist(split="test")
     assert len(asked) == 4
+    (mnist_source().path / published[2][0]).unlink()  # as if the download had been killed after two files
+    assert mnist_source().kind == "download"
+    monkeypatch.setenv("SENET_EDU_OFFLINE", "1")
+    with pytest.raises(DataNotFoundError, match="No copy of MNIST here"):
+        mnist_source()
 
 
 def test_without_any_the_course_draws_grey_shapes_and_says_so() -> None:

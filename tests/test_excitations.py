@@ -142,13 +142,17 @@ def test_every_variant_can_be_recorded(images, squeeze: str, gate: str) -> None:
         assert found["SE_2_1"].span.tolist() == [-1, 1]
 
 
-def test_controls_are_z_and_what_an_untrained_block_makes_of_it(network, images) -> None:
+@pytest.mark.parametrize("squeeze", ["avg", "max"])
+def test_controls_are_z_and_what_an_untrained_block_makes_of_it(squeeze, images) -> None:
     x, y = images
+    torch.manual_seed(0)
+    network = se.create_model("se_resnet18", width=1 / 16, min_hidden=2, squeeze=squeeze)
     blocks = se.models.se_blocks(network)
+    pool = se.squeeze if squeeze == "avg" else lambda u: u.amax(dim=(2, 3))
     caught: dict[str, torch.Tensor] = {}
 
     def catch(name):
-        return lambda _block, inputs: caught.update({name: se.squeeze(inputs[0])})
+        return lambda _block, inputs: caught.update({name: pool(inputs[0])})
 
     handles = [block.register_forward_pre_hook(catch(name)) for name, block in blocks.items()]
     network.eval()
@@ -182,7 +186,8 @@ def test_two_parts_of_the_images_merge_to_all(network, images) -> None:
         merged = one[name].merge(other[name])
         torch.testing.assert_close(merged.mean, whole[name].mean, equal_nan=True, atol=1e-6, rtol=1e-5)
         assert torch.equal(merged.count, whole[name].count)
-        assert len(merged.sample) == 2
+        assert torch.equal(merged.sample, torch.cat([one[name].sample, other[name].sample]))
+        assert not torch.equal(one["SE_2_1"].sample, other["SE_2_1"].sample)
 
 
 def test_a_compiled_network_is_refused(network, images) -> None:
@@ -196,6 +201,9 @@ def test_a_compiled_network_is_refused(network, images) -> None:
             se.record_excitations(compiled, x, y)
         with pytest.raises(ValueError, match="was compiled"), se.override_gates(compiled, {"SE_2_1": 1.0}):
             pass
+    selective = torch.compile(se.create_model("sk_resnet18", width=1 / 8), backend="eager")
+    with pytest.raises(ValueError, match="was compiled"):
+        se.record_attention(selective, x, y)
 
 
 def test_gates_that_are_no_numbers_are_said(network, images) -> None:

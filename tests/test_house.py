@@ -84,10 +84,14 @@ def test_rooms_know_only_what_is_below_them() -> None:
     }
     for path in (ROOT / "senet_edu").rglob("*.py"):
         room = path.relative_to(ROOT / "senet_edu").parts[0].removesuffix(".py")
+        names = imported(path)
         if room in allowed:
-            ours = {name.split(".")[1] for name in imported(path) if name.startswith("senet_edu.")}
+            assert not {n for n in names if n == "senet_edu"}, f"{path.name}: name the room"
+            ours = {name.split(".")[1] for name in names if name.startswith("senet_edu.")}
             known = ours - {room}
             assert known <= allowed[room], f"{path.name} knows {known - allowed[room]}"
+        else:
+            assert room in {"__init__", "__main__", "cli", "course"}, f"{room}: whose room is it?"
 
 
 def test_import_is_light() -> None:
@@ -99,12 +103,19 @@ def test_import_is_light() -> None:
 
 
 def test_every_skip_has_its_reason_in_the_list() -> None:
+    """Those that are seen in the text; `conftest.py` asks for those that happen, however they are written."""
     quarantines = (ROOT / "tests" / "QUARANTINES.md").read_text(encoding="utf-8")
     for path in (ROOT / "tests").glob("*.py"):
         for reason in re.findall(
             r"(?:\.skip\(|reason=|skip_unless\()\s*f?\"([^\"{]+)", path.read_text(encoding="utf-8")
         ):
             assert reason.strip() in quarantines, f"{path.name}: {reason}"
+
+
+def test_only_the_first_cell_of_a_chapter_is_not_run() -> None:
+    for path in (ROOT / "notebooks").glob("*.py"):
+        cells = re.findall(r"^# %%(?! \[markdown\])(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert ["nbval-skip" in cell for cell in cells] == [True] + [False] * (len(cells) - 1), path.name
 
 
 def test_readme_and_ci_run_the_commands_that_exist() -> None:

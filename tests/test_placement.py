@@ -146,11 +146,16 @@ def test_a_backbone_with_se(name: str) -> None:
             assert not torch.allclose(net(x), logits, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnext50", "mobilenet_v2"])
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize(
+    ("name", "placement"),
+    [
+        (name, placement)
+        for name in ("resnet18", "resnext50", "mobilenet_v2")
+        for placement in PLACEMENTS
+        if (name, placement) != ("mobilenet_v2", "identity")  # refused, see the errors below
+    ],
+)
 def test_gates_of_one_at_every_placement(name: str, placement: Placement) -> None:
-    if (name, placement) == ("mobilenet_v2", "identity"):
-        return  # refused, see the errors below
     make, side, depths, _ = BACKBONES[name]
     net = lively(make())
     x = torch.randn(1, 3, side, side).double()

@@ -109,7 +109,7 @@ def share_of_two(out: Path) -> None:
         precision="no",
     )
     sides["written"] = writes
-    sides["scored"] = se.evaluate(model, *folder_images, cpu=True, precision="no").accuracy
+    sides["rounded"] = {key: value.tolist() for key, value in model.state_dict().items()}
     for name, work in (
         ("error", lambda: fit(network(), *data(8), Recipe(epochs=1, batch_size=1), cpu=True, progress=False)),
         ("too few", lambda: se.evaluate(network(), *data(1), cpu=True)),
@@ -230,8 +230,8 @@ def test_one_of_two_processes_writes_the_record(sides, out):
     assert record["processes"] == 2
     assert sides[0]["written"] == [str(out / "recorded" / "record.json")]
     assert sides[1]["written"] == []
-    assert sides[0]["scored"] == sides[1]["scored"] == record["accuracy"]  # both have the rounded weights
-    results.load_run(out / "recorded")
+    written = results.load_run(out / "recorded").state_dict()
+    assert sides[0]["rounded"] == sides[1]["rounded"] == {key: value.tolist() for key, value in written.items()}
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
@@ -241,9 +241,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 @needs_fork
 def test_one_of_two_processes_is_killed(sides, out):
     """Under `accelerate launch`: the run ends, says who died, and the same command ends as if nothing had been."""
-    start = time.monotonic()
     died = launch(ACCELERATE, "killed", out, "broken", STEPS + 8)
-    assert time.monotonic() - start < 100
     assert died.returncode != 0
     assert "SIGKILL" in died.stderr or "another process of this run has ended" in died.stderr
     done = kept_state(out / "broken")["done"]

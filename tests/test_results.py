@@ -56,6 +56,8 @@ def test_chapters_keep_their_minute() -> None:
 @pytest.mark.parametrize("name", results.list_weights())
 def test_shipped_weights_load_and_are_small(name: str) -> None:
     model = results.load_network(name)
+    size = (results.WEIGHTS / f"{name}.safetensors").stat().st_size
+    assert size < 2 * sum(v.numel() for v in model.state_dict().values()) + 40_000, "16 bits a number"
     assert all(p.isfinite().all() for p in model.parameters())
     again = se.create_model(**results.load_record(name)["model"], pretrained=True)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
@@ -353,6 +355,55 @@ def test_a_finished_run_is_scored_again_when_the_test_images_are_others(tmp_path
     assert other["history"] == first["history"]
 
 
+def test_weights_that_are_new_are_scored_anew_and_what_is_scored_is_what_is_written(tmp_path: Path) -> None:
+    train, test = se.shapes(40, seed=0), se.shapes(20, seed=1)
+    records = []
+    for seed in (0, 1):  # the second run finds the first one's record, and no checkpoint
+        torch.manual_seed(seed)
+        model = se.create_model("resnet18", width=1 / 16)
+        recipe = se.Recipe(epochs=1, batch_size=20)
+        records.append(
+            results.train_recorded(tmp_path / "run", model, train, test, recipe, data="shapes", seed=seed, cpu=True)
+        )
+        written = results.load_run(tmp_path / "run").state_dict()
+        assert all(torch.equal(value, written[key]) for key, value in model.state_dict().items())
+        (tmp_path / "run" / "checkpoint.safetensors").unlink()
+    assert [record["seed"] for record in records] == [0, 1]
+    assert records[0]["weights_sha256"] != records[1]["weights_sha256"]
+
+
+def test_a_run_that_cannot_write_its_record_writes_it_when_called_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test, replace = se.shapes(40, seed=0), se.shapes(20, seed=1), os.replace
+
+    def full(source: str | Path, target: str | Path) -> None:
+        if Path(target).name == "record.json":
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    def run() -> dict:
+        torch.manual_seed(0)
+        model, recipe = se.create_model("resnet18", width=1 / 16), se.Recipe(epochs=1, batch_size=20)
+        return results.train_recorded(tmp_path / "run", model, train, test, recipe, data="shapes", cpu=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(OSError, match="No space left"):
+            run()
+    with pytest.raises(results.AssetError, match=r"record\.json is missing"):
+        results.load_run(tmp_path / "run")
+    assert len(run()["history"]) == 1
+    weights = tmp_path / "run" / "weights.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(results.AssetError, match=r"run.weights\.safetensors is damaged"):
+        results.load_run(tmp_path / "run")
+    weights.unlink()
+    with pytest.raises(results.AssetError, match=r"run.weights\.safetensors is missing"):
+        results.load_run(tmp_path / "run")
+
+
 def test_damaged_or_missing_weights_are_refused(assets: Path) -> None:
     path = assets / "weights" / "tiny.safetensors"
     content = bytearray(path.read_bytes())
@@ -400,6 +451,20 @@ def test_commit_names_the_checkout_or_the_version(monkeypatch: pytest.MonkeyPatc
     assert results.commit() == "unknown"
     monkeypatch.setenv("SENET_EDU_COMMIT", "0123abc")
     assert results.commit() == "0123abc"
+
+
+def test_commit_says_whether_the_checkout_has_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = tmp_path / "senet_edu" / "results" / "records.py"
+    code.parent.mkdir(parents=True)
+    code.write_text("", encoding="utf-8")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "one"]):
+        subprocess.run([*git, *command], check=True)
+    monkeypatch.setattr(results.records, "__file__", str(code))
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert results.commit() == head
+    code.write_text("changed", encoding="utf-8")
+    assert results.commit() == f"{head}+changes"
 
 
 def test_commit_is_not_that_of_the_repository_around_an_installed_package(

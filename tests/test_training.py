@@ -11,6 +11,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ from senet_edu.training import (
     evaluate,
     fit,
     learning_rate,
+    loop,
     normalise,
     parameter_groups,
     predict,
@@ -390,6 +392,8 @@ def test_loss_and_accuracy_of_a_row_are_means_over_what_was_seen():
         {"freeze_norms": 9, "epochs": 8},
         {"epochs": 2.5},
         {"momentum": 1.0},
+        *({name: -0.1} for name in ("peak_rate", "momentum", "weight_decay", "se_weight_decay", "se_rate")),
+        {"cutout": -1},
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(wrong):
@@ -447,10 +451,11 @@ def test_same_seed_same_bits():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="torch.compile wants a compiler that Windows rarely has")
-def test_a_compiled_run_learns_the_same_and_leaves_the_network_as_it_was(tmp_path):
+def test_a_compiled_run_learns_the_same_and_leaves_the_network_as_it_was(tmp_path, monkeypatch):
     """It stops after one of two epochs and goes on, as a reader's would."""
     (eager, before), whole = trained(), Recipe(epochs=2, batch_size=16)
-    calls = []
+    calls, compiling, compile_ = [], [], torch.compile
+    monkeypatch.setattr(torch, "compile", lambda *of, **how: compiling.append(how) or compile_(*of, **how))
 
     def stop(history):
         calls.append(len(history))
@@ -462,6 +467,7 @@ def test_a_compiled_run_learns_the_same_and_leaves_the_network_as_it_was(tmp_pat
     model, run = trained(recipe=whole, compiled=True, folder=tmp_path, on_epoch=stop)
     assert calls == [1, 2]
     assert (before.compiled, run.compiled) == (False, True)
+    assert [how["backend"] for how in compiling] == ["inductor"] * 2
     for key, value in eager.state_dict().items():
         torch.testing.assert_close(
             model.state_dict()[key], value, rtol=1e-3, atol=1e-4, msg=lambda m, k=key: f"{k}: {m}"
@@ -474,7 +480,7 @@ def test_a_compiled_run_learns_the_same_and_leaves_the_network_as_it_was(tmp_pat
 def test_the_model_computes_in_its_own_precision_before_and_after(precision):
     torch.manual_seed(0)
     model, twin, inside = network(), network(), []
-    handle = model.register_forward_pre_hook(lambda *_: inside.append(torch.is_autocast_enabled("cpu")))
+    handle = model[0].register_forward_pre_hook(lambda *_: inside.append(torch.is_autocast_enabled("cpu")))
     images, labels = bright_or_dark(32)
     for _ in range(2):  # a second call finds the model as the first left it
         inside.clear()
@@ -487,12 +493,47 @@ def test_the_model_computes_in_its_own_precision_before_and_after(precision):
             precision=precision,
             progress=False,
         )
-        assert len(inside) == 2
+        assert inside == [precision == "bf16"] * 2
+        assert vars(model).keys() == vars(twin).keys(), "nothing of Accelerate's stays on it"
     handle.remove()
     twin.load_state_dict(model.state_dict())
     x = normalise(images)
     with torch.no_grad():
         assert torch.equal(model.eval()(x), twin.eval()(x))  # bit for bit, so no autocast is left
+
+
+def test_momentum_may_be_left_out():
+    model, run = trained(recipe=Recipe(epochs=1, batch_size=16, momentum=0.0))
+    assert math.isfinite(run.history[0]["loss"])
+
+
+def test_the_scale_of_a_loss_in_fp16_goes_on_where_it_stood(tmp_path, monkeypatch):
+    """GPUs alone need it; a CPU's scaler stands in here."""
+    scalers = []
+
+    def start_with_scaler(*arguments):
+        accelerator, precision = start(*arguments)
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0, growth_interval=1)
+        scalers.append(accelerator.scaler)
+        return accelerator, precision
+
+    monkeypatch.setattr(loop, "start", start_with_scaler)
+    images, labels = bright_or_dark(32)
+    recipe = Recipe(epochs=2, batch_size=16)
+    torch.manual_seed(0)
+    whole = network()
+    fit(whole, images, labels, recipe, **on_cpu)
+    assert scalers[-1].get_scale() == 2.0 * 2**4, "it doubles at each of four steps"
+    torch.manual_seed(0)
+    stopped = network()
+
+    def stop(history):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        fit(stopped, images, labels, recipe, folder=tmp_path, on_epoch=stop, **on_cpu)
+    fit(stopped, images, labels, recipe, folder=tmp_path, **on_cpu)
+    assert scalers[-1].get_scale() == 2.0 * 2**4
 
 
 def test_precisions_can_follow_each_other():
@@ -596,7 +637,8 @@ def test_a_wrapped_network_is_refused():
     """Its weights would be written under names that no network has."""
     in_place = network()
     in_place.compile(backend="eager")
-    for wrapped in (torch.compile(network(), backend="eager"), in_place, nn.DataParallel(network())):
+    prepared = Accelerator(cpu=True).prepare(network())
+    for wrapped in (torch.compile(network(), backend="eager"), in_place, prepared, nn.DataParallel(network())):
         with pytest.raises(ValueError, match="the network itself"):
             fit(wrapped, *bright_or_dark(4), Recipe(epochs=1), **on_cpu)
 
@@ -826,9 +868,10 @@ def test_labels_that_do_not_fit_are_not_scored():
 
 def test_images_of_another_type_are_refused():
     """Numbers from 0 to 1 would be divided by 255 once more."""
-    images = bright_or_dark(4)[0]
+    images, model = bright_or_dark(4)[0], network().train()
     with pytest.raises(ValueError, match=r"uint8.*float32"):
-        predict(network(), images / 255, cpu=True)
+        predict(model, images / 255, cpu=True)
+    assert all(module.training for module in model.modules()), "it is left as it was, also after an error"
 
 
 def test_nothing_to_evaluate():

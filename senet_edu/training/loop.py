@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 WRAPPERS = ("OptimizedModule", "DataParallel", "DistributedDataParallel")  # their weights bear other names
+MARKS = ("_compiled_call_impl", "_is_accelerate_prepared")  # of a network compiled in place, or given to Accelerate
 
 
 def fit(
@@ -71,7 +72,7 @@ def fit(
 
     Raises:
         ValueError: images, labels (also those of `validation`) and logits do not fit together, there are none, or too
-            few for the processes; the network is compiled or wrapped already; "fp16" on a CPU.
+            few for the processes; the network is compiled, wrapped or prepared already; "fp16" on a CPU.
         TrainingError: out of memory, the loss is no longer a number, or another process of this run has ended.
         CheckpointError: the checkpoint in `folder` is damaged, or of a run with other settings, or in use.
         DataError: an image of a folder cannot be read.
@@ -79,8 +80,11 @@ def fit(
     for part in ((images, labels), validation):
         if part is not None:
             check_labels(*part)
-    if type(model).__name__ in WRAPPERS or getattr(model, "_compiled_call_impl", None):
-        raise ValueError(f"give the network itself, without its {type(model).__name__}: see `compiled`, and a launcher")
+    if type(model).__name__ in WRAPPERS or any(getattr(model, mark, None) for mark in MARKS):
+        raise ValueError(
+            f"give the network itself; this {type(model).__name__} is wrapped, compiled or prepared already: see "
+            "`compiled`, and a launcher"
+        )
     folder = Path(folder) if folder is not None else None
     own = folder if processes.is_main() else None  # the main process alone reads and writes it
     with checkpoint.alone_in(own):
@@ -128,7 +132,7 @@ def train(
     )
     data = checksum(images, labels) if folder is not None else ""  # only a checkpoint needs it
     session = Session(run, model, optimizer, accelerator, folder, found, data, steps, share, progress)
-    network = model
+    network, before = model, set(vars(model))
     try:
         images, labels = images.to(device), labels.to(device)  # as bytes: 150 MB for all of CIFAR-10
         network, optimizer = accelerator.prepare(model, optimizer)  # casts the network's forward to `precision`
@@ -164,6 +168,8 @@ def train(
     finally:
         session.bar.close()
         accelerator.unwrap_model(network, keep_fp32_wrapper=False)  # the model computes in its own precision again
+        for left in {"forward", "_is_accelerate_prepared"} - before:  # else a second call would not prepare it
+            vars(model).pop(left, None)
 
 
 def checked(logits: object, classes: int) -> Tensor:
