@@ -245,37 +245,20 @@ def test_a_page_without_workers_computes_itself(open_page, exported: str, python
     assert page.evaluate("[listeners.size > 0, (stop(), listeners.size)]") == [True, 0]
 
 
-def test_it_answers_in_time(open_page, exported: str) -> None:
-    """Printed are the times of a redraw and of the logits; held is only what a busy machine keeps to as well."""
+def test_every_move_is_answered(open_page, exported: str) -> None:
+    """Also while the worker computes: what the status says in the end is about the last move."""
     page = open_page(f"{exported}/light.html")
     explorer = what_if_on(page)
     explorer.get_by_role("radio", name="SE_2_1").click()
     explorer.get_by_role("radio", name="one channel moved").click()
-    expect(explorer.get_by_role("status")).to_contain_text("SE_2_1 with gate ")
-    frames, answers = page.evaluate("""async () => {
+    page.evaluate("""() => {
         const range = document.querySelectorAll(".senet-explorer input[type=range]")[1];
-        const status = document.querySelector(".senet-explorer [role=status]");
-        const [frames, answers] = [[], []];
         for (let i = 0; i < 30; i++) {
             range.value = i / 30;
-            const wanted = `set to ${Number(range.value).toFixed(2)}:`;
-            const start = performance.now();
             range.dispatchEvent(new Event("input"));
-            document.body.getBoundingClientRect();
-            frames.push(performance.now() - start);
-            while (!status.textContent.includes(wanted)) {
-                if (performance.now() - start > 20_000) throw new Error(`no "${wanted}" in: ${status.textContent}`);
-                await new Promise((next) => setTimeout(next, 1));
-            }
-            answers.push(performance.now() - start);
         }
-        return [frames, answers].map((times) => times.sort((a, b) => a - b));
     }""")
-    print(
-        f"redraw {frames[3]:.1f} ms, logits after {answers[3]:.0f} ms, median {frames[15]:.1f} and {answers[15]:.0f} ms"
-    )
-    assert frames[3] < 100, frames
-    assert answers[3] < 1000, answers
+    expect(explorer.get_by_role("status")).to_contain_text("set to 0.97:")
 
 
 # The price
@@ -329,18 +312,6 @@ def test_the_price_answers_to_mouse_and_keyboard(open_page, exported: str) -> No
     explorer.get_by_role("combobox", name="beside it").select_option("sknet50")
     python.beside = "sknet50"
     assert_costs(explorer, python)
-    milliseconds = page.evaluate("""() => {
-        const ranges = [...document.querySelectorAll(".senet-explorer.price input[type=range]")];
-        return [...Array(40)].map((_, i) => {
-            ranges[0].value = i % 5;
-            const start = performance.now();
-            ranges[0].dispatchEvent(new Event("input"));
-            document.body.getBoundingClientRect();
-            return performance.now() - start;
-        }).sort((a, b) => a - b);
-    }""")
-    print(f"redraw {milliseconds[4]:.1f} ms, median {milliseconds[20]:.1f} ms")
-    assert milliseconds[4] < 100, milliseconds
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

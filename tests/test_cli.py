@@ -393,9 +393,15 @@ def test_doctor_says_where_the_cache_is(images: Path, tmp_path: Path) -> None:
 
 def test_bench_lists_the_measurements_and_runs_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = invoke("bench")
-    assert [line.split()[0] for line in listed.splitlines()] == ["loading", "recording", "se_overhead", "training"]
+    assert [line.split()[0] for line in listed.splitlines()] == [
+        "explorers",
+        "loading",
+        "recording",
+        "se_overhead",
+        "training",
+    ]
     assert "How fast SE-ResNet-18 trains" in listed
-    with pytest.raises(ValueError, match="no measurement 'speed'; there are loading, recording"):
+    with pytest.raises(ValueError, match="no measurement 'speed'; there are explorers, loading"):
         invoke("bench", "speed")
 
     for folder, name in (("notebooks", "00_start.py"), ("benchmarks", "tiny.py")):
