@@ -17,18 +17,18 @@ from torch import Tensor
 from senet_edu.data.archives import read_files
 from senet_edu.data.sources import BATCH_MD5, CIFAR10, CIFAR10_CLASSES, SPLITS, DataError, Kind
 
-Split = tuple[Tensor, Tensor]
+Pair = tuple[Tensor, Tensor]  # images and labels
 BATCH_IMAGES = 10_000
 
 
-def decode(path: Path) -> dict[str, Split]:
+def decode(path: Path) -> dict[str, Pair]:
     """Decode both splits in one pass over a folder or archive.
 
     Returns {"train": (images, labels), "test": (images, labels)}: images uint8 [n, 3, 32, 32], labels int64
     [n] in the original numbering. Images from class folders are sorted by class, then by file name.
     Raises DataError, naming the file, for anything that is not CIFAR-10 in one of the two layouts.
     """
-    batches: dict[str, Split] = {}
+    batches: dict[str, Pair] = {}
     pictures: dict[str, dict[tuple[int, str], bytes]] = {split: {} for split in SPLITS}
     tops = set()
     for name, content in read_files(path):
@@ -80,7 +80,7 @@ def to_rgb(image: Image) -> Image:
     return image.convert("RGB")
 
 
-def stack(path: Path, split: str, pictures: dict[tuple[int, str], bytes], kind: Kind) -> Split:
+def stack(path: Path, split: str, pictures: dict[tuple[int, str], bytes], kind: Kind) -> Pair:
     """Images of one split, by label and file name, as tensors in that order; every class must have some."""
     labels = torch.tensor(sorted(label for label, _ in pictures), dtype=torch.int64)
     counts = torch.bincount(labels, minlength=len(kind.classes)).tolist()
@@ -108,7 +108,7 @@ class _BatchUnpickler(pickle.Unpickler):
         return allowed[module, name]
 
 
-def _decode_batch(path: Path, name: str, content: bytes) -> Split:
+def _decode_batch(path: Path, name: str, content: bytes) -> Pair:
     """One official batch. It is a pickle, so it is opened only when it is torchvision's, byte for byte."""
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if md5 != BATCH_MD5[PurePosixPath(name).name]:
@@ -124,7 +124,7 @@ def _decode_batch(path: Path, name: str, content: bytes) -> Split:
     return images, labels
 
 
-def _join_batches(path: Path, batches: dict[str, Split]) -> dict[str, Split]:
+def _join_batches(path: Path, batches: dict[str, Pair]) -> dict[str, Pair]:
     missing = [name for name in BATCH_MD5 if name not in batches]
     if missing:
         raise DataError(f"{path}: {', '.join(missing)} missing: fetch it again.")

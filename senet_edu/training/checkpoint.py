@@ -58,16 +58,15 @@ def alone_in(folder: Path | None) -> Iterator[None]:
         lock.release()
 
 
-def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> bool:
+def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Write all that a run needs to go on, in place of the last checkpoint; that one stays until the new one is whole.
+
+    A disk that would not take it is a warning: the run goes on.
 
     Args:
         folder: the run's folder.
         model, optimizer: as they stand between two steps.
         state: what else the run keeps, as JSON can hold it.
-
-    Returns:
-        False, with a warning, if the disk would not take it: the checkpoint before this one is untouched.
     """
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     for i, slots in optimizer.state_dict()["state"].items():
@@ -86,8 +85,6 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state
             "the last checkpoint is untouched. Make room on the disk.",
             stacklevel=2,
         )
-        return False
-    return True
 
 
 def read(folder: Path | None) -> Found | None:
