@@ -39,7 +39,7 @@ TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 ACCELERATE = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2")  # without GPUs: two on the CPU
 
 
-def launch(launcher: tuple[str, ...], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def launch(launcher: tuple[str, ...], *arguments: str | int | Path) -> subprocess.CompletedProcess[str]:
     call = [sys.executable, "-m", *launcher, __file__, *map(str, arguments)]
     return subprocess.run(call, env=package_path(), capture_output=True, text=True, timeout=200)
 
@@ -127,12 +127,12 @@ def sure_network() -> nn.Module:
     return model
 
 
-def share_of_killed(out: Path, name: str | None, die: int) -> None:
-    """Train; the second process kills itself before its `die`-th step. Without a name, no checkpoints."""
+def share_of_killed(out: Path, name: str | None, die: int, rank: str = "") -> None:
+    """Train; the process of that rank kills itself before its `die`-th step. Without a name, no checkpoints."""
     calls = iter(range(1, 1000))
 
     def perhaps(*_):
-        if next(calls) == die and os.environ["RANK"] == "1":
+        if next(calls) == die and os.environ["RANK"] == rank:
             os.kill(os.getpid(), signal.SIGKILL)
 
     model = sure_network()
@@ -239,16 +239,21 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 
 @needs_fork
-def test_one_of_two_processes_is_killed(sides, out):
-    """Under `accelerate launch`: the run ends, says who died, and the same command ends as if nothing had been."""
-    died = launch(ACCELERATE, "killed", out, "broken", STEPS + 8)
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_one_of_two_processes_is_killed(sides, out, rank):
+    """Under `accelerate launch`: the run ends, says who died, and the same command ends as if nothing had been.
+
+    The first process is the one that writes checkpoints.
+    """
+    name = f"broken{rank}"
+    died = launch(ACCELERATE, "killed", out, name, STEPS + 8, rank)
     assert died.returncode != 0
     assert "SIGKILL" in died.stderr or "another process of this run has ended" in died.stderr
-    done = kept_state(out / "broken")["done"]
+    done = kept_state(out / name)["done"]
     assert STEPS < done < 2 * STEPS  # within the second epoch
-    again = launch(ACCELERATE, "killed", out, "broken", 0)
+    again = launch(ACCELERATE, "killed", out, name, 0)
     assert again.returncode == 0, again.stderr[-3000:]
-    wanted, got = (torch.load(out / f"{name}.result") for name in ("whole", "broken"))
+    wanted, got = (torch.load(out / f"{of}.result") for of in ("whole", name))
     assert got["rows"] == wanted["rows"]
     assert same(got["weights"], wanted["weights"])
 
@@ -260,4 +265,4 @@ if __name__ == "__main__":
         share_of_two(Path(sys.argv[2]))
     else:
         save_every_third_step()
-        share_of_killed(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+        share_of_killed(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), *sys.argv[5:])
