@@ -106,6 +106,7 @@ def training_times() -> str:
 def speeds() -> str:
     """A Markdown table of the training loops, and one of what else a reader waits for."""
     run, loading, recording = (record(name) for name in ("training-speed", "loading", "recording"))
+    explorers = [value for value in record("explorers").values() if isinstance(value, dict) and "slowest_ms" in value]
     rows = ["| loop | images a second | lowest to highest | peak memory, MB | ours is |", "|---|---|---|---|---|"]
     for name in (key for key, value in run.items() if isinstance(value, dict) and "images_per_second" in value):
         loop = run[name]
@@ -122,6 +123,8 @@ def speeds() -> str:
     ]
     for name in ("se_resnet18", "se_resnet18-quarter"):
         waits.append((f"`record_excitations` over evaluating, `{name}`", f"{recording[name]['overhead']:+.1%}"))
+    slowest = max(chapter["slowest_ms"] for chapter in explorers)
+    waits.append(("a slider of an explorer, until its page is laid out anew (the slowest)", f"{slowest:.0f} ms"))
     rows += ["", circumstances(run), "", "| | takes |", "|---|---|"]
     rows += [f"| {what} | {time} |" for what, time in waits]
     return "\n".join(rows)
