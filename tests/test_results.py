@@ -313,6 +313,10 @@ def test_pretrained_by_name_and_by_configuration(assets: Path) -> None:
         se.create_model("se_resnet18", width=1 / 16, pretrained="other")
     with pytest.raises(ValueError, match=r"'tiny' are of width = 0\.0625, not 1\.0: results\.load_network\('tiny'\)"):
         se.create_model("se_resnet18", pretrained="tiny")
+    with pytest.raises(
+        ValueError, match="'tiny' are of .*name = 'se_resnet18', not 'sk_resnet18'.* branches = None, not 3"
+    ):
+        se.create_model("sk_resnet18", width=1 / 16, branches=3, pretrained="tiny")
     with pytest.raises(ValueError, match="There are tiny$"):
         se.create_model("resnet34", pretrained=True)
     with pytest.raises(results.AssetError, match="no shipped weights 'tinny'; there are tiny$"):

@@ -102,11 +102,11 @@ def tiny_imagenet_source(root: str | Path | None = None) -> Source:
     given = root if root is not None else os.environ.get("SENET_EDU_TINY_IMAGENET") or None
     if given is None:
         given = cache_folder() / ARCHIVE
-        there = given.is_file()
-        if not there and offline():
-            raise DataNotFoundError(f"No copy of Tiny-ImageNet here, and SENET_EDU_OFFLINE is set. {WAYS_OUT}")
-        if not offline() and not (there and given.stat().st_size == ARCHIVE_BYTES):
+        whole = given.is_file() and given.stat().st_size == ARCHIVE_BYTES
+        if not whole and not offline():
             return Source("download", given, None, "20 classes of Tiny-ImageNet, fetched from its host")
+        if not given.is_file():
+            raise DataNotFoundError(f"No copy of Tiny-ImageNet here, and SENET_EDU_OFFLINE is set. {WAYS_OUT}")
     path = Path(given).expanduser()
     if path.is_dir():
         return Source("folder", path, None, f"20 classes of Tiny-ImageNet from the folder {path.name}")

@@ -16,9 +16,10 @@ from senet_edu.results.records import (
     load_record,
     look_up,
     now,
+    read_record,
     write_record,
 )
-from senet_edu.results.runs import load_run, make_record, read_record, train_recorded
+from senet_edu.results.runs import load_run, make_record, train_recorded
 from senet_edu.results.weights import (
     list_weights,
     load_excitations,

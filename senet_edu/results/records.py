@@ -34,10 +34,15 @@ def load_record(name: str) -> dict[str, Any]:
     path = RECORDS / f"{name}.json"
     if not path.exists():
         raise AssetError(f"no record {name!r} in {RECORDS}; there are {', '.join(list_records()) or 'none'}")
+    return read_record(path, "install the package again")
+
+
+def read_record(path: Path, mend: str = "delete it, and train again in its folder") -> dict[str, Any]:
+    """The record in a file; an AssetError that says how to `mend` it if it is damaged."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
-        raise AssetError(f"{path} is damaged ({error}): install the package again") from error
+        raise AssetError(f"{path} is damaged ({error}); {mend}") from error
 
 
 def look_up(claim: str) -> Any:

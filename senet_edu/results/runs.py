@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from senet_edu.data import Images
 from senet_edu.models import NamedNetwork
-from senet_edu.results.records import AssetError, circumstances, write_record
+from senet_edu.results.records import AssetError, circumstances, read_record, write_record
 from senet_edu.results.weights import load_weights, restore, save_weights
 from senet_edu.training import Evaluation, Recipe, Run, evaluate, fit, processes
 from senet_edu.training.machine import Precision
@@ -127,11 +126,3 @@ def load_run(folder: str | Path) -> NamedNetwork:
             f"no finished run in {folder}: {path.name} is missing. `senet-edu train {folder}` goes on with it."
         )
     return restore(read_record(path), path.with_name("weights.safetensors"))
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """The record in a file; an AssetError if it is damaged."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise AssetError(f"{path} is damaged ({error}); delete it, and train again in its folder") from error

@@ -30,8 +30,8 @@ def load_network(name: str) -> NamedNetwork:
     Raises:
         AssetError: there are none of that name, or they are damaged.
     """
-    if name not in list_weights():
-        raise AssetError(f"no shipped weights {name!r}; there are {', '.join(list_weights()) or 'none'}")
+    if name not in (shipped := list_weights()):
+        raise AssetError(f"no shipped weights {name!r}; there are {', '.join(shipped) or 'none'}")
     return restore(load_record(name), records.WEIGHTS / f"{name}.safetensors")
 
 
@@ -49,13 +49,11 @@ def load_pretrained(model: nn.Module, config: dict[str, Any], wanted: bool | str
     """
     shipped = {name: load_record(name) for name in list_weights()}
     for name, record in shipped.items():
-        if wanted in (True, name) and describes(record["model"], config):
+        if wanted in (True, name) and not differing(record["model"], config):
             return load_weights(model, records.WEIGHTS / f"{name}.safetensors", record["weights_sha256"])
     if wanted in shipped:
-        theirs = usual_arguments() | shipped[wanted]["model"]
-        other = ", ".join(
-            f"{key} = {theirs[key]!r}, not {config[key]!r}" for key in config if theirs[key] != config[key]
-        )
+        pairs = differing(shipped[wanted]["model"], config).items()
+        other = ", ".join(f"{key} = {theirs!r}, not {ours!r}" for key, (theirs, ours) in pairs)
         raise ValueError(f"the weights {wanted!r} are of {other}: results.load_network({wanted!r}) gives that network")
     own = {name: record["model"] for name, record in shipped.items() if record["model"]["name"] == config["name"]}
     have = "; ".join(f"{name}: {settings_in_words(model)}" for name, model in own.items())
@@ -65,10 +63,14 @@ def load_pretrained(model: nn.Module, config: dict[str, Any], wanted: bool | str
     )
 
 
-def describes(recorded: dict[str, Any], config: dict[str, Any]) -> bool:
-    """Whether a record's arguments are those of a network; one younger than the record stands at its default."""
+def differing(recorded: dict[str, Any], config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Arguments that a record and a network have different, both values; one younger than the record has its default.
+
+    None stands for one that is not there.
+    """
     usual = usual_arguments()
-    return recorded.keys() <= config.keys() and all(recorded.get(k, usual.get(k)) == v for k, v in config.items())
+    theirs = {key: recorded.get(key, usual.get(key)) for key in config} | recorded
+    return {key: (value, config.get(key)) for key, value in theirs.items() if key not in config or config[key] != value}
 
 
 def restore(record: dict[str, Any], path: Path) -> NamedNetwork:

@@ -109,7 +109,7 @@ def count_right(
     Counted over all processes. Without `mirror` the last row is that of one view.
     """
     check_labels(images, labels)
-    known = int(labels.max()) + 1
+    classes = int(labels.max()) + 1
     mine = processes.share(len(images))
     part, labels = images[mine], labels[mine].cpu()
     logits = predict(model, part, batch_size=batch_size, precision=precision, cpu=cpu)  # [n, classes]
@@ -117,7 +117,7 @@ def count_right(
     if mirror:
         both = logits + predict(model, part, mirrored=True, batch_size=batch_size, precision=precision, cpu=cpu)
     rows = [labels, labels[logits.argmax(1) == labels], labels[both.argmax(1) == labels]]
-    counts = torch.stack([torch.bincount(row, minlength=max(known, logits.shape[1])) for row in rows])
+    counts = torch.stack([torch.bincount(row, minlength=max(classes, logits.shape[1])) for row in rows])
     return torch.stack(processes.everyone(counts, cpu)).sum(0)
 
 
