@@ -120,17 +120,22 @@ def ship_runs(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Copy the records of finished trials in `out` into the package, and the networks that are to be shipped.
 
+    Trials that the package has already need not be in `out`: a seed more can be run on another machine.
+
     Args:
-        out: folder of the trials.
+        out: folder of the trials, whose records lie in a folder of the same name in the package.
         published: name of shipped weights to the trial's folder in `out`; one that is not finished is left out.
         what: trial to what it is, in words, where the runs' own records do not say so.
 
     Returns:
-        The records, and what their summaries say of themselves: data and circumstances.
+        The records, those of earlier runs too, and what their summaries say of themselves: data and circumstances.
     """
-    records = [record | ({"what": what[record["trial"]]} if what else {}) for record in finished(out)]
-    if not records:
+    new = {record["name"]: record for record in finished(out)}
+    if not new:
         raise SystemExit(f"no finished trial in {out}: run some first")
+    shipped = {name: results.load_record(name) for name in results.list_records() if name.startswith(f"{out.name}/")}
+    every = shipped | new  # a trial that was run again takes the earlier one's place
+    records = [every[name] | ({"what": what[every[name]["trial"]]} if what else {}) for name in sorted(every)]
     about = {"data": records[0]["data"], **results.circumstances(results.now())}  # before records change the checkout
     for record in records:
         results.write_record(record, results.RECORDS / f"{record['name']}.json")

@@ -94,3 +94,11 @@ def test_trials_from_their_names_to_shipped_records(
     assert len(results.load_network("se_resnet18-quarter").state_dict()) > 0
     assert "drawn shapes" in (own_assets / "weights" / "se_resnet18-quarter.md").read_text(encoding="utf-8")
     assert len(results.load_excitations("se_resnet18-quarter")) == 8
+
+    # On another machine, which has the package and none of these runs, a seed more joins what is shipped.
+    (tmp_path / "runs").rename(tmp_path / "runs of the first machine")
+    for arguments in (["normalised-z:1"], ["ship"]):
+        trials.main("", arguments, gate_trials.TRIALS, gate_trials.run, gate_trials.ship)
+    later = results.load_record("gate-trials")["trials"]
+    assert later["normalised-z"]["seeds"] == [0, 1] and later["base"] == summary["base"]
+    assert results.load_record("trials/base-seed1") == base and results.load_record("quarter-pairs")["baseline"]
