@@ -298,14 +298,14 @@ def excitations(
     size: Size = 64,
     cpu: Cpu = False,
 ) -> None:
-    """Record every gate over the test images: per-class figures and a table for all blocks.
+    """Record every gate over the test images: per-class figures, a table for all blocks, accuracy with frozen gates.
 
     A folder of images without train/ and val/ has no test images: all of them are taken, those trained on too.
     """
     import csv
 
     from senet_edu import figures, results, training
-    from senet_edu.excitations import record_controls, record_excitations
+    from senet_edu.excitations import override_gates, record_controls, record_excitations
     from senet_edu.models import se_blocks
 
     if run is not None and weights is None:
@@ -321,11 +321,15 @@ def excitations(
     found = record_excitations(network, images, labels, classes=classes, precision="no", cpu=cpu)
     if se_blocks(network):  # we do not know how those of other libraries begin
         z, untrained = record_controls(network, images, labels, classes=classes, precision="no", cpu=cpu)
+    right = training.evaluate(network, images, labels, precision="no", cpu=cpu).accuracy
+    with override_gates(network, {block: gates.total_mean for block, gates in found.items()}):
+        frozen = training.evaluate(network, images, labels, precision="no", cpu=cpu).accuracy
     if not training.processes.is_main():
         return
     found.save(out / "excitations.safetensors")
     rows = found.summary()
     record: dict[str, Any] = {"name": f"{name}-gates", "network": name, "data": source, "images": len(images)}
+    record |= {"accuracy": right, "accuracy_frozen": frozen}
     record |= {str(row["block"]): {key: row[key] for key in row if key != "block"} for row in rows}
     for block in se_blocks(network):
         record[block]["z_specificity"] = z[block].specificity().mean().item()
@@ -348,6 +352,7 @@ def excitations(
     typer.echo("  ".join(f"{key:>11}" for key in rows[0]))
     for row in rows:
         typer.echo("  ".join(f"{v:>11.3f}" if isinstance(v, float) else f"{v!s:>11}" for v in row.values()))
+    typer.echo(f"{right:.2%} of {len(images):,} images right; with every gate frozen at its mean {frozen:.2%}.")
     typer.echo(f"Figures and table are in {out}.")
 
 

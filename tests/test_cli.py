@@ -19,13 +19,13 @@ import typer
 from archives import encode, image_files, write
 from typer.testing import CliRunner
 
-from senet_edu import cli, figures, results
+from senet_edu import cli, figures, results, training
 from senet_edu.cli import app
 from senet_edu.course import CourseError, run_chapter
 from senet_edu.data import TINY_IMAGENET_CLASSES, DataError, load_cifar10, shapes
-from senet_edu.excitations import Excitations
+from senet_edu.excitations import Excitations, record_excitations
 from senet_edu.models import create_model
-from senet_edu.training import Recipe, TrainingError
+from senet_edu.training import Evaluation, Recipe, TrainingError
 
 TINY = ["--width", "0.0625", "--epochs", "2", "--batch-size", "20", "--cpu", "--precision", "no"]
 
@@ -67,6 +67,26 @@ def test_train_then_excitations(images: Path, tmp_path: Path) -> None:
     gates = json.loads((out / "record.json").read_text(encoding="utf-8"))
     assert gates["SE_5_2"]["channels"] == 32
     assert gates["data"] == record["data"]
+
+
+def test_the_second_score_of_excitations_has_every_gate_at_its_mean(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke("train", tmp_path / "run", "--data", images, *TINY)
+    movements = []
+
+    def score(network: torch.nn.Module, *images_and_labels: torch.Tensor, **options: Any) -> Evaluation:
+        gates = record_excitations(network, *images_and_labels, **options)
+        movements.append(max(block.movement().max().item() for block in gates.values()))
+        return Evaluation(accuracy=1 / (1 + len(movements)), flipped=0.0, per_class=[])
+
+    monkeypatch.setattr(training, "evaluate", score)
+    said = invoke("excitations", tmp_path / "out", "--run", tmp_path / "run", "--data", images, "--cpu")
+    assert "50.00% of 10 images right; with every gate frozen at its mean 33.33%" in said
+    record = json.loads((tmp_path / "out" / "record.json").read_text(encoding="utf-8"))
+    assert (record["accuracy"], record["accuracy_frozen"]) == (1 / 2, 1 / 3)
+    own, frozen = movements
+    assert own > 1e-3 and frozen < 1e-6
 
 
 def test_every_setting_of_the_recipe_is_an_option(images: Path, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ DRAWN = {
     "overheads": lambda r: figures.overheads(
         {"a": ADDED, "b": {k: 2 * v for k, v in reversed(ADDED.items())}}, "added"
     ),
-    "trade_off": lambda r: figures.trade_off([TRADE, TRADE], [0.1, None]),
+    "trade_off": lambda r: figures.trade_off([TRADE, TRADE], [[0.1, 0.2], None]),
 }
 
 
@@ -94,7 +94,7 @@ def test_every_figure_is_a_png_the_same_twice_and_not_open(recorded: Excitations
 @pytest.mark.parametrize(
     ("name", "x", "y", "legend"),
     [
-        ("class_gates", [*[""] * 6, *["sampled channel"] * 2], ["gate", ""] * 4, [*CLASSES, "all classes"]),
+        ("class_gates", [*[""] * 6, *["sampled channel"] * 2], ["mean gate", ""] * 4, [*CLASSES, "all classes"]),
         ("gate_map", [*[""] * 3, "channels, sorted", ""], [*[""] * 4, "mean gate"], []),  # and the colours' own
         ("gate_distributions", [*[""] * 4, *["gate"] * 4], ["gates, %", "", "", ""] * 2, []),
         ("class_curves", ["channel"], ["z"], ["a", "b"]),
@@ -159,6 +159,9 @@ def test_gate_maps_have_the_most_specific_channels_on_the_left() -> None:
         assert torch.allclose(torch.as_tensor(picture.get_array()), expected)
         assert picture.get_clim() == (0, 1)
         assert [label.get_text() for label in axis.get_yticklabels()] == ["first", "second"]
+    turned, _ = figures.gate_map(SMALL, ["sigmoid"], ["second", "first"]).axes
+    assert torch.allclose(torch.as_tensor(turned.images[0].get_array()), means.flip(0))
+    assert [label.get_text() for label in turned.get_yticklabels()] == ["second", "first"]
 
 
 def test_panels_above_an_empty_place_are_labelled() -> None:
@@ -240,6 +243,8 @@ def test_sampled_channels_are_distinct_and_reach_both_ends(channels: int, count:
 def test_an_unknown_class_is_named(recorded) -> None:
     with pytest.raises(ValueError, match=f"no class wolf; there are {', '.join(recorded.classes)}"):
         figures.class_gates(recorded, ["SE_5_2"], [recorded.classes[0], "wolf"])
+    with pytest.raises(ValueError, match="no class wolf"):
+        figures.gate_map(recorded, ["SE_5_2"], ["wolf"])
 
 
 def test_more_lines_than_colours_are_refused(recorded) -> None:
@@ -343,12 +348,12 @@ def test_overheads_are_where_they_belong() -> None:
         figures.overheads({"a": ADDED, "b": ADDED | {"bytes": 0.0}}, "added")
 
 
-def test_trade_off_has_its_spread_only_where_it_is_known() -> None:
-    spreads = ([[83.9, 84.1], [83.4, 83.6]], [])
-    for axis, spread in zip(DRAWN["trade_off"](None).axes, spreads, strict=True):
+def test_trade_off_has_errors_only_where_they_are_known() -> None:
+    errors = ([[83.9, 84.1], [83.3, 83.7]], [])
+    for axis, ends in zip(DRAWN["trade_off"](None).axes, errors, strict=True):
         (dots,) = axis.containers
         bars = [bar[:, 1] for lines in dots[2] for bar in lines.get_segments()]
-        assert bars == [pytest.approx(ends) for ends in spread]
+        assert bars == [pytest.approx(bar) for bar in ends]
         assert [list(d) for d in (dots[0].get_xdata(), dots[0].get_ydata())] == [[20_000, 2_500_000], [84.0, 83.5]]
         assert [label.get_text() for label in axis.get_xticklabels()] == ["20 k", "2.5 M"]
         assert [text.get_text() for text in axis.texts] == ["r = 2", "r = 16"]

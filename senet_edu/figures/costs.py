@@ -37,19 +37,20 @@ def overheads(groups: Mapping[str, Mapping[str, float]], xlabel: str) -> Figure:
 
 
 def trade_off(
-    panels: Sequence[tuple[str, str, Mapping[str, tuple[float, float]], float]], spread: Sequence[float | None]
+    panels: Sequence[tuple[str, str, Mapping[str, tuple[float, float]], float]],
+    errors: Sequence[Sequence[float] | None],
 ) -> Figure:
     """What is gained against the weights added: a panel a source, a labelled dot a network, a dashed line without SE.
 
     Args:
         panels: title, label of the vertical axis, a network's label to (weights added, result), and the result of the
             plain network.
-        spread: per panel, the standard deviation over seeds to draw at every dot, or None where it is not known.
+        errors: per panel, the standard error to draw at each dot, or None where it is not known.
     """
     figure, axes = canvas(1, len(panels), (4.6 * len(panels), 3.2), squeeze=False)
-    for (title, ylabel, points, plain), deviation, axis in zip(panels, spread, axes[0], strict=True):
+    for (title, ylabel, points, plain), error, axis in zip(panels, errors, axes[0], strict=True):
         x, y = zip(*points.values(), strict=True)
-        axis.errorbar(x, y, yerr=deviation, fmt="o", color=COLOURS[0], capsize=3, label="with SE")
+        axis.errorbar(x, y, yerr=error, fmt="o", color=COLOURS[0], capsize=3, label="with SE")
         axis.axhline(plain, color=COLOURS[1], linestyle="--", label="without SE")
         for label, place in points.items():
             axis.annotate(label, place, xytext=(6, 6), textcoords="offset points", fontsize=9)

@@ -40,13 +40,11 @@ def class_gates(
         channels: how many channels to sample.
         width: inches; letters stay as they are, so in a narrow figure of few blocks they are large.
     """
-    if unknown := [label for label in classes if label not in excitations.classes]:
-        raise ValueError(f"no class {', '.join(unknown)}; there are {', '.join(excitations.classes)}")
-    figure, axes = panels(blocks, min(2, len(blocks)), 2.5, "sampled channel", "gate", width)
+    rows = rows_of(excitations, classes)
+    figure, axes = panels(blocks, min(2, len(blocks)), 2.5, "sampled channel", "mean gate", width)
     for name, axis in zip(blocks, axes.flat, strict=False):
         gates = excitations[name]
         which = sampled_channels(gates.mean.shape[1], channels)
-        rows = {label: excitations.classes.index(label) for label in classes}
         means = {label: gates.mean[k, which].numpy() for label, k in rows.items()}
         class_lines(axis, means, gates.total_mean[which].numpy())
         if spread:
@@ -59,6 +57,13 @@ def class_gates(
     return figure
 
 
+def rows_of(excitations: Excitations, classes: Sequence[str]) -> dict[str, int]:
+    """Where the means of these classes stand; a ValueError names those that were not recorded."""
+    if unknown := [label for label in classes if label not in excitations.classes]:
+        raise ValueError(f"no class {', '.join(unknown)}; there are {', '.join(excitations.classes)}")
+    return {label: excitations.classes.index(label) for label in classes}
+
+
 def class_lines(axis: Axes, means: Mapping[str, ArrayLike], overall: ArrayLike) -> None:
     """A line a class over the channels, and dashed in black the mean of all classes; gates run from 0 to 1."""
     for (label, mean), colour in zip(means.items(), colours(tuple(means)), strict=True):
@@ -68,16 +73,28 @@ def class_lines(axis: Axes, means: Mapping[str, ArrayLike], overall: ArrayLike) 
     axis.margins(x=0.01)
 
 
-def gate_map(excitations: Excitations, blocks: Sequence[str]) -> Figure:
-    """Mean gate of every class (rows) in every channel (columns), a panel a block, channels sorted by specificity."""
-    figure, axes = canvas(len(blocks), 1, (10, 1.75 * len(blocks)), squeeze=False)
+def gate_map(excitations: Excitations, blocks: Sequence[str], classes: Sequence[str] | None = None) -> Figure:
+    """Mean gate of each class (rows) in every channel (columns), a panel a block, channels sorted by specificity.
+
+    Args:
+        excitations: as recorded.
+        blocks: names of the blocks to draw.
+        classes: names of the classes from the top down; all, in their own order, unless given.
+    """
+    rows = rows_of(excitations, excitations.classes if classes is None else classes)
+    figure, axes = canvas(len(blocks), 1, (10, (0.55 + 0.14 * len(rows)) * len(blocks)), squeeze=False)
     for name, axis in zip(blocks, axes.flat, strict=True):
         gates = excitations[name]
         order = gates.specificity().argsort(descending=True)
         picture = axis.imshow(
-            gates.mean[:, order].numpy(), vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest"
+            gates.mean[list(rows.values())][:, order].numpy(),
+            vmin=0,
+            vmax=1,
+            cmap="cividis",
+            aspect="auto",
+            interpolation="nearest",
         )
-        axis.set_yticks(range(len(excitations.classes)), excitations.classes, fontsize=6)
+        axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
         axis.set_title(f"{name}: all {gates.mean.shape[1]} channels, the most class-specific on the left", fontsize=9)
     axes[-1, 0].set_xlabel("channels, sorted")
     figure.colorbar(picture, ax=axes, label="mean gate", shrink=0.6)
