@@ -1,10 +1,10 @@
 """Break training in every way that we know, at random, and count what came out.
 
-    python benchmarks/faults.py --seed 0            # ten minutes or so on two cores; POSIX
+    python benchmarks/faults.py --seed 0            # ten minutes or so; writes runs/bench/faults.json; POSIX
 
 Each trial trains a small SE network on drawn images. It is as it should be when the fault is named in words, or when
 the finished run has the weights and curves of one that nothing disturbed, bit for bit. Everything else is counted as
-wrong, and the exit status says so.
+wrong, and the exit status says so. (A full disk is a limit on the size of a file here.)
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 
@@ -192,20 +193,17 @@ def main() -> None:
         train(options.child)
         return
 
-    draw = random.Random(options.seed)
-    wrong = 0
+    draw, started = random.Random(options.seed), results.now()
+    record: dict[str, Any] = {"name": "faults", "seed": options.seed, "kills": options.kills, "tried": {}, "wrong": {}}
 
-    def tally(what: str, results: list[bool]) -> None:
-        nonlocal wrong
-        wrong += results.count(False)
-        print(
-            f"{len(results):5} tried  {results.count(True):5} as it should be  {results.count(False):3} wrong  {what}"
-        )
+    def tally(what: str, found: list[bool]) -> None:
+        record["tried"][what], record["wrong"][what] = len(found), found.count(False)
+        print(f"{len(found):5} tried  {found.count(True):5} as it should be  {found.count(False):3} wrong  {what}")
         sys.stdout.flush()
 
     with tempfile.TemporaryDirectory() as place:
         out = Path(place)
-        tally(f"runs, killed {options.kills} times in all at random moments", list(killed(out, draw, options.kills)))
+        tally("runs killed at random moments, each until it ended", list(killed(out, draw, options.kills)))
         whole = out / "whole"
         wanted = finished(whole)
         kept, weights = whole / checkpoint.NAME, whole / "weights.safetensors"
@@ -221,7 +219,9 @@ def main() -> None:
         tally("another run in the folder, and the first one's end", list(two_runs(out)))
         tally("clock that jumps by up to a day at each look", list(jumping_clock(out, draw, wanted)))
         tally("one of two processes killed", list(one_of_two_killed(out, draw)))
-    print(f"{wrong} wrong. Seed {options.seed}, commit {results.commit()}.")
+    wrong = sum(record["wrong"].values())
+    print(f"{options.kills} kills; {wrong} wrong. Seed {options.seed}, commit {results.commit()}.")
+    results.write_record(record | results.circumstances(started), "runs/bench/faults.json")
     raise SystemExit(wrong > 0)
 
 

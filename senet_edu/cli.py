@@ -360,7 +360,7 @@ def excitations(
 def bench(
     name: Annotated[str | None, typer.Argument(help="training, recording, …; without a name: what there is.")] = None,
 ) -> None:
-    """Repeat a measurement of speed on this machine; writes its record into runs/bench/."""
+    """Repeat a measurement on this machine, of speed or of faults; writes its record into runs/bench/."""
     import ast
     import subprocess
     import sys

@@ -64,7 +64,8 @@ def fit(
         precision: "no" (float32), "bf16" or "fp16"; by default that of the checkpoint, else the best of this machine.
         cpu: stay on the CPU even if there is a GPU.
         compiled: compile the network with torch.compile first. It takes half a minute and a C++ compiler, and then a
-            step about a third less time; rounding differs a little from that of a run that is not compiled.
+            step takes less time (the record training-speed has both); rounding differs a little from that of a run that
+            is not compiled.
         started_from: what the weights of `model` are, if they are not fresh: a sentence for the record. A checkpoint of
             a run that began with others is refused.
         progress: show a progress bar with loss, accuracy, images a second and time left.

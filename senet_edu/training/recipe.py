@@ -19,7 +19,7 @@ Schedule = Literal["one-cycle", "triangular"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. The defaults are the recipe of the recorded quarter-width runs, chosen on held-out images.
+    """How to train. The defaults are the recipe of the recorded quarter-width runs (chapter 05 says how it was chosen).
 
     Attributes:
         epochs: passes over the images.
