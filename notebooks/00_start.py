@@ -29,13 +29,13 @@
 # | [02 · Build the block](02_squeeze_excite_scale.ipynb) | derive squeeze, excite and scale with every shape, write the block in ten lines, derive its gradient |
 # | [03 · Count what attention costs](03_what_attention_costs.ipynb) | derive the added weights, vary $r$ and watch hidden width and gates, say why time is not multiply-adds |
 # | [04 · One block, any network](04_one_block_any_network.ipynb) | put SE into ResNet, VGG, Inception and MobileNet with one call, tell the five placements apart, count the paper's tables |
-# | [05 · Train SE-ResNet-18](05_train_se_resnet18.ipynb) | train it on CIFAR-10, survive a disconnect, compare it with its plain twin over seeds |
+# | [05 · Train SE-ResNet-18](05_train_se_resnet18.ipynb) | train it on CIFAR-10, survive a disconnect, compare it over seeds with the same network without SE, its *plain twin* |
 # | [07 · See what the gates learned](07_what_the_gates_learned.ipynb) | draw the gates of every class at SE_2_1 to SE_5_2, measure class specificity, find the images that open a channel; the same for goldfish and cliff, as in the paper |
 # | [10 · Let each image choose its kernels](10_selective_kernels.ipynb) | derive split, fuse and select, count what SK[$M$, $G$, $r$] costs, enlarge the objects and watch whether attention moves to the larger kernel |
 # | [A · SE-ResNet-50 on MNIST](A_se_resnet50_on_mnist.ipynb) | follow a 28×28 image down to 1×1 maps, train on digits, see which augmentation is wrong for them |
 # | [C · Words and symbols](C_words_and_symbols.ipynb) | look up the paper's symbols beside the code's names, the words of the course, and the errors in the notes it grew out of |
 #
-# Read 01 to 03 in order; 04 needs 03, the others only 02. (Missing numbers are chapters to come.) SE_4_2 means the SE block in the second block of stage 4, as in the paper. Run a chapter from top to bottom; exercises wait until you write something, and tell you what is right or probably wrong.
+# Read 01 to 03 in order; 04 needs 03, 07 needs 05, the others only 02. (Missing numbers are chapters to come.) SE_4_2 means the SE block in the second block of stage 4, as in the paper (a *stage* is a run of blocks with the same resolution and channels). Run a chapter from top to bottom; exercises wait until you write something, and tell you what is right or probably wrong.
 #
 # ## This machine
 
@@ -47,7 +47,7 @@ if "google.colab" in sys.modules:
     get_ipython().system("senet-edu doctor")  # noqa: F821
 
 # %% [markdown]
-# *Quick* is for two CPU cores, *full* for a GPU. The images are CIFAR-10 if you have a copy or a network (the cell below then fetches 170 MB, once), else shapes drawn by the package; each chapter says which.
+# *Quick* is for two CPU cores, *full* for a GPU. The images are CIFAR-10 if you have a copy or are online (the cell below then fetches 170 MB, once), else shapes drawn by the package; each chapter says which.
 
 # %% tags=["nbval-ignore-output"]
 import senet_edu as se
@@ -61,7 +61,7 @@ print(f"{'images':12} {se.data.load_course_data('test').about}")
 # %% [markdown]
 # ## What you will meet
 #
-# The central picture of [chapter 07](07_what_the_gates_learned.ipynb): for four classes, how far the gates of the first and of the last block open on average. If the lines lie on each other, the block treats the classes alike.
+# The central picture of [chapter 07](07_what_the_gates_learned.ipynb): for four classes, how far the gates of the first and of the last block open on average, in fifty of their channels; dashed, the mean over all ten classes. If the lines lie on each other, the block treats the classes alike.
 
 # %% tags=["nbval-ignore-output"]
 from senet_edu import figures

@@ -24,7 +24,7 @@
 # **You will** draw the excitations of every class at SE_2_1 to SE_5_2, measure how class-specific they are, and find the images that open a channel.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **You need** [chapter 02](02_squeeze_excite_scale.ipynb) (squeeze, excite, scale). Mean and variance.
+# **You need** [chapter 02](02_squeeze_excite_scale.ipynb) (squeeze, excite, scale) and [chapter 05](05_train_se_resnet18.ipynb) (residual blocks, the recipe, dead gates). Mean and variance.
 
 # %% [markdown]
 # | | two CPU cores | a Colab T4 |
@@ -89,7 +89,7 @@ if not have_images:
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What the paper found, and we</summary>
 #
-# The paper (SE-ResNet-50, ImageNet): early blocks treat classes alike, blocks in the middle differ by class, SE_5_2 is almost open for all, and the last, SE_5_3, shows one pattern for all classes up to scale. Here the share of a gate's variance that lies between classes (0: all classes have the same mean gate; 1: the class decides the gate) is 0.14<!-- record: se_resnet18-gates.SE_2_1.specificity --> at SE_2_1 and 0.71<!-- record: se_resnet18-gates.SE_5_2.specificity --> at SE_5_2. So early blocks differ little, as in the paper, but our last block differs most. Nor is it open for all: 22 %<!-- record: se_resnet18-gates.SE_5_2.above --> of its gates lie above 0.9, and 37 %<!-- record: se_resnet18-gates.SE_5_2.below --> below 0.1.
+# The paper (SE-ResNet-50, ImageNet): early blocks treat classes alike, deeper ones (SE_4_6, SE_5_1) differ by class, SE_5_2 is almost open for all, and the last, SE_5_3, shows one pattern for all classes up to scale. Here, too, the lines of the first block run together and those of the last do not. A number for it, of which more below: the share of a gate's variance that lies between classes (0: all classes have the same mean gate; 1: the class decides the gate) is 0.14<!-- record: se_resnet18-gates.SE_2_1.specificity --> at SE_2_1 and 0.71<!-- record: se_resnet18-gates.SE_5_2.specificity --> at SE_5_2. So early blocks differ little, as in the paper, but our last block differs most. Nor is it open for all: 22 %<!-- record: se_resnet18-gates.SE_5_2.above --> of its gates lie above 0.9, and 37 %<!-- record: se_resnet18-gates.SE_5_2.below --> below 0.1.
 #
 # </details>
 
@@ -117,7 +117,10 @@ figures.show(
 )
 
 # %% [markdown]
-# And what lies between: one panel for each of the eight blocks.
+# And what lies between: one panel for each of the eight blocks. How far apart are the lowest and the highest of the ten class means, on average over a block's channels?
+
+# %% tags=["nbval-check-output"]
+print("   ".join(f"{name} {apart:.2f}" for name, apart in ranges.items()))
 
 # %% tags=["nbval-ignore-output"]
 figures.show(
@@ -133,7 +136,7 @@ figures.show(
 # Means hide how much images of one class differ. Figure 7 of the paper adds the standard deviation over the images of a class, shaded here.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Two classes whose bands overlap cannot be told apart reliably by that gate alone.
+# Two classes whose bands overlap cannot be told apart reliably by that gate alone. (Nor quite where they just do not touch: were the spreads bell-shaped, about one image in six would still lie nearer to the other class.)
 
 # %% [markdown]
 # In how many of the fifty sampled channels do the bands of airplane and cat not touch?
@@ -187,12 +190,13 @@ figures.show(
 # Here are all channels of the second block of each stage: a row a class, a column a channel, sorted so that the most class-specific ones, those whose variance lies most between the classes, stand on the left.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Vertical stripes are channels that treat all classes alike; a stripe that is broken belongs to some classes.
+# Vertical stripes are channels that treat all classes alike; a stripe that is broken belongs to some classes. The four vehicles stand above the six animals: in SE_5_2 many stripes break just there.
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 last_blocks = ["SE_2_2", "SE_3_2", "SE_4_2", "SE_5_2"]
+VEHICLES, ANIMALS = ["airplane", "ship", "automobile", "truck"], ["bird", "cat", "deer", "dog", "frog", "horse"]
 figures.show(
-    figures.gate_map(recorded, last_blocks),
+    figures.gate_map(recorded, last_blocks, VEHICLES + ANIMALS),
     alt="Mean gate of each of the ten classes in every channel of SE_2_2, SE_3_2, SE_4_2 and SE_5_2 as four pictures, "
     "the most class-specific channels on the left. The widest a channel's class means lie apart: "
     + ", ".join(f"{n} {ranges_of(recorded[n]).max():.2f}" for n in last_blocks),
@@ -326,6 +330,9 @@ checks.class_means(my_class_means)
 # %% [markdown] slideshow={"slide_type": "-"}
 # 0: all classes have the same mean. 1: the class decides the gate.
 
+# %% [markdown] slideshow={"slide_type": "notes"}
+# It is a share, and so says nothing of size: a gate that hardly moves can have a high one. In SE_5_1 of chapter 05's networks with weight decay on everything it is 0.60<!-- record: gate-trials.trials.all-decayed.specificity.SE_5_1 -->, more than with our recipe (0.50<!-- record: gate-trials.trials.base.specificity.SE_5_1 -->), and those gates move by 0.02<!-- record: gate-trials.trials.all-decayed.movement.SE_5_1 --> only. Read it beside movement. (For a gate that never moves it would be 0/0.)
+
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 2}
 # **Saturation**: the share of images with a gate below 0.1, and above 0.9.
 #
@@ -337,7 +344,7 @@ checks.class_means(my_class_means)
 # The table has the mean of each over the channels of a block.
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
-# > **Before you run the next two cells:** which of movement and specificity will rise from the first block to the last, and will it rise at every step?
+# > **Before you run the next cells:** which of movement and specificity will rise from the first block to the last, and will it rise at every step?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
@@ -392,43 +399,6 @@ if have_images:
 else:
     print("this cell needs the images: each one's own gates")
 
-# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
-# ## Was it learned by the gates?
-#
-# Specificity is no proof that the *gates* learned about classes.
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# They are computed from $z$, and $z$ comes from a network that was trained to tell classes apart.
-
-# %% [markdown] slideshow={"slide_type": "-"}
-# So we need a control: how class-specific is $z$ itself, and how class-specific are the gates that an *untrained* block, with fresh random $W_1$ and $W_2$, makes of the same $z$?
-
-# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
-# > **Before you run the next cell:** will the untrained gates be much less class-specific than the trained ones?
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# <details><summary>What we found</summary>
-#
-# In SE_5_2 they are not: the trained gates have 0.71<!-- record: se_resnet18-gates.SE_5_2.specificity -->, $z$ has 0.73<!-- record: se_resnet18-gates.SE_5_2.z_specificity -->, and untrained gates have 0.68<!-- record: se_resnet18-gates.SE_5_2.untrained_specificity -->: there the class is in the features. In the other blocks untrained gates are at least about two thirds as specific as trained ones; these lead by most in SE_5_1, with 0.46<!-- record: se_resnet18-gates.SE_5_1.specificity --> to 0.36<!-- record: se_resnet18-gates.SE_5_1.untrained_specificity -->. So most of the rise with depth is in $z$ already.
-#
-# Movement differs more: here the trained gates move at least twice as far as untrained ones in every block, 0.35<!-- record: se_resnet18-gates.SE_5_2.movement --> in place of 0.14<!-- record: se_resnet18-gates.SE_5_2.untrained_movement --> in SE_5_2. But how far untrained gates move depends on the scale of $W_1$ and $W_2$ before training (ours: normal, with standard deviation $\sqrt{2/C}$ for $W_1$ and $1/\sqrt{\text{hidden}}$ for $W_2$), they are one random draw, and in the quarter-width network the trained gates of SE_3_2 move no further than untrained ones (0.077<!-- record: se_resnet18-quarter-gates.SE_3_2.movement -->, untrained 0.073<!-- record: se_resnet18-quarter-gates.SE_3_2.untrained_movement -->).
-#
-# </details>
-
-# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment", "show": "output"}
-control = se.results.load_record(f"{NAME}-gates")
-print("         specificity                movement")
-print("         trained     z  untrained   trained  untrained")
-for name in blocks:
-    c = control[name]
-    print(
-        f"{name}   {c['specificity']:7.2f} {c['z_specificity']:5.2f} {c['untrained_specificity']:10.2f}"
-        f" {c['movement']:9.2f} {c['untrained_movement']:10.2f}"
-    )
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# (These are from the record. `se.excitations.record_controls` computes them.)
-
 # %% [markdown]
 # ### Exercise 7.2: class specificity · medium · 10 minutes
 #
@@ -457,6 +427,68 @@ checks.specificity(my_specificity)
 # </details>
 
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
+# ## Was it learned by the gates?
+#
+# Specificity is no proof that the *gates* learned about classes.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# They are computed from $z$, and $z$ comes from a network that was trained to tell classes apart.
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# So we need a control: how class-specific is $z$ itself, and how class-specific are the gates that an *untrained* block, with fresh random $W_1$ and $W_2$, makes of the same $z$?
+
+# %% [markdown] slideshow={"slide_type": "subslide", "minutes": 4}
+# > **Before you run the next cell:** will the untrained gates be much less class-specific than the trained ones?
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# <details><summary>What we found</summary>
+#
+# In SE_5_2 they are not: the trained gates have 0.71<!-- record: se_resnet18-gates.SE_5_2.specificity -->, $z$ has 0.73<!-- record: se_resnet18-gates.SE_5_2.z_specificity -->, and untrained gates have 0.68<!-- record: se_resnet18-gates.SE_5_2.untrained_specificity -->: there the class is in the features. In the other blocks untrained gates are two thirds as specific as trained ones or more; these lead by most in SE_5_1, with 0.46<!-- record: se_resnet18-gates.SE_5_1.specificity --> to 0.36<!-- record: se_resnet18-gates.SE_5_1.untrained_specificity -->. So most of the rise with depth is in $z$ already.
+#
+# Movement differs more: here the trained gates move at least twice as far as untrained ones in every block, 0.35<!-- record: se_resnet18-gates.SE_5_2.movement --> in place of 0.14<!-- record: se_resnet18-gates.SE_5_2.untrained_movement --> in SE_5_2. But how far untrained gates move depends on the scale of $W_1$ and $W_2$ before training (ours: normal, with standard deviation $\sqrt{2/C}$ for $W_1$ and $1/\sqrt{\text{hidden}}$ for $W_2$), they are one random draw, and in the quarter-width network the trained gates of SE_3_2 move no further than untrained ones (0.077<!-- record: se_resnet18-quarter-gates.SE_3_2.movement -->, untrained 0.073<!-- record: se_resnet18-quarter-gates.SE_3_2.untrained_movement -->).
+#
+# </details>
+
+# %% tags=["nbval-check-output"] slideshow={"slide_type": "fragment", "show": "output"}
+control = se.results.load_record(f"{NAME}-gates")
+print("         specificity                movement")
+print("         trained     z  untrained   trained  untrained")
+for name in blocks:
+    c = control[name]
+    print(
+        f"{name}   {c['specificity']:7.2f} {c['z_specificity']:5.2f} {c['untrained_specificity']:10.2f}"
+        f" {c['movement']:9.2f} {c['untrained_movement']:10.2f}"
+    )
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# (These are from the record. `se.excitations.record_controls` computes them.)
+
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
+# ## Does it matter that they move?
+#
+# A gate that moves may still do nothing for the answer. A first test: freeze every gate at its mean over all images. The network keeps its average gates and loses all that they say about *this* image.
+#
+# > **Before you run the next cell:** how many points of accuracy will it lose?
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# <details><summary>What we found</summary>
+#
+# Over all 10,000 test images it falls from 91.1 %<!-- record: se_resnet18-gates.accuracy --> to 79.1 %<!-- record: se_resnet18-gates.accuracy_frozen -->. (The quarter-width network: from 84.4 %<!-- record: se_resnet18-quarter-gates.accuracy --> to 78.5 %<!-- record: se_resnet18-quarter-gates.accuracy_frozen -->.) The drop is what *this* trained network owes to gates that move. It does not say that a network trained without moving gates would be worse: that is the comparison of [chapter 05](05_train_se_resnet18.ipynb). On the 500 images of the cell below each accuracy is uncertain by 1 to 2 points, which is also why the first is not quite the one at the top of this page.
+#
+# </details>
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment", "show": "output"}
+if have_images:
+    frozen = {name: recorded[name].total_mean for name in blocks}  # [C] each
+    right = se.training.predict(network, images).argmax(dim=1) == labels  # [n]
+    with se.override_gates(network, frozen):
+        right_frozen = se.training.predict(network, images).argmax(dim=1) == labels
+    own, fixed = right.float().mean(), right_frozen.float().mean()
+    print(f"own gates {own:.1%}, frozen at their means {fixed:.1%} of {len(images):,} test images")
+else:
+    print("this cell needs the images")
+
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## The images that open a channel
 #
 # Take the most class-specific channel of SE_5_1. Which images open it widest, and which keep it shut?
@@ -466,7 +498,7 @@ checks.specificity(my_specificity)
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# Seven of the ten. It is nearly shut for automobiles and trucks, and half shut for horses. So this channel parts trucks and automobiles from most other classes, and more by closing for them than by opening for one. (One channel, and picked for its specificity.)
+# Seven of the ten. It is nearly shut for automobiles and trucks, and half shut for horses. So this channel parts trucks and automobiles from most other classes, and more by closing for them than by opening for one. (One channel, and picked for its specificity.) The ten images that open it widest, below, are mostly frogs all the same, the class with the highest mean: they are the extremes of a gate that is open for most images.
 #
 # </details>
 
@@ -502,19 +534,74 @@ checks.openers(my_openers)
 # Now the images themselves, the ten widest open and the ten most closed.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# We picked the channel *for* its specificity, so that classes show is no surprise; look for what the classes on one side share.
+# We picked the channel *for* its specificity, so that classes show is no surprise. Look for what the classes on one side share beside their names: a background, a colour, straight edges? (We have looked too, and would not swear to anything.)
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "-"}
 if have_images:
     order = measured["SE_5_1"].sample[:, channel].argsort(descending=True)
     ends = torch.cat([order[:10], order[-10:]])
-    titles = [f"{measured['SE_5_1'].sample[i, channel]:.2f}" for i in ends]
     named = [dataset.classes[k] for k in labels[ends].tolist()]
+    titles = [f"{c}\n{measured['SE_5_1'].sample[i, channel]:.3f}" for c, i in zip(named, ends, strict=True)]
     figures.show(
         figures.image_grid(images[ends], titles),
         alt=f"Of {len(images):,} test images the ten with the most open and the ten with the most closed gate in channel "
         f"{channel} of SE_5_1, each with its gate. Open: {', '.join(named[:10])}. Closed: {', '.join(named[10:])}.",
     )
+else:
+    print("this cell needs the images")
+
+# %% [markdown] slideshow={"slide_type": "slide", "minutes": 4}
+# ## What if a gate were another?
+#
+# Freezing all gates is a large step. A smaller one: put other gates in place of one block's own, for one picture, and let the network go on. Choose a picture or bring your own (it stays in your browser), a block, and its gates. The network computes in the page; so that the page stays small, it is a smaller one, SE-ResNet-18 with a quarter of the channels (16 to 128).
+
+# %% [markdown] slideshow={"slide_type": "-"}
+# > **Before you move anything:** which will change the network's answer on the largest number of pictures: gates of one (the SE block taken out, its convolutions kept), each channel's mean gate, or the gates of another picture? Is it the same in the first block and in the last?
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# <details><summary>What we found</summary>
+#
+# Gates of one, clearly in stages 2 to 4; in stage 5 the counts are too close to tell. Most of it is the level of the whole block: gates of one about double what the branch (the two convolutions) adds to the skip (what goes past them). One constant for all channels and pictures, the block's mean gate, changes a third as many answers in all, each channel's own mean somewhat fewer, another picture's gates about as many as the constant. The cell below counts; a hundred pictures show a direction, no more.
+#
+# </details>
+
+# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
+ten = se.data.balanced_subset(dataset.labels, 1, seed=0).sort().values  # one picture a class
+if not have_images:
+    print("Drawn shapes: this network has never seen any. What it says of them means little, how it changes is real.")
+names = [dataset.classes[k] for k in dataset.labels[ten]]
+explorer = widgets.WhatIfExplorer(dataset.images[ten], names, block="SE_2_2", gates="as computed")
+explorer
+
+# %% [markdown]
+# So that the page stays small, this network's weights are also rounded to 8 bits; `explorer.network` is that network in PyTorch. With a kernel, move the explorer and run the next cell again: `override_gates` gives the same as the page.
+
+# %% tags=["nbval-ignore-output"]
+with torch.no_grad(), se.override_gates(explorer.network, explorer.override()):
+    logits = explorer.network(se.training.normalise(dataset.images[ten][explorer.picture, None]))[0]  # [10] scores
+assert torch.allclose(logits, explorer.logits()[1], atol=1e-4)
+print(f"{explorer.block}, gates {explorer.gates}:", ", ".join(f"{v:.2f}" for v in logits.tolist()))
+
+# %% [markdown]
+# The same for a hundred pictures: on how many does the answer change with gates of one, with one constant for the whole block (its mean gate), with each channel's mean gate, with another picture's gates?
+
+# %% tags=["nbval-ignore-output"]
+narrow = se.results.load_excitations("se_resnet18-quarter")  # of the explorer's network
+if have_images:
+    hundred = dataset.images[se.data.balanced_subset(dataset.labels, 10, seed=0)]
+    x = se.training.normalise(hundred)  # [100, 3, 32, 32], in no order: the next picture is any other
+    changed = {}
+    with torch.no_grad():
+        answers = explorer.network(x).argmax(dim=1)  # [100]
+        for name in blocks:
+            means = narrow[name].total_mean  # [C]
+            choices = {"1": 1.0, "one mean": means.mean(), "means": means, "another's": lambda s: s.roll(1, dims=0)}
+            for choice, gates in choices.items():
+                with se.override_gates(explorer.network, {name: gates}):
+                    changed[name, choice] = (explorer.network(x).argmax(dim=1) != answers).sum().item()
+            print(f"{name}  " + "   ".join(f"{choice} {changed[name, choice]:2}" for choice in choices))
+    for other in ("one mean", "means", "another's"):
+        assert all(changed[n, "1"] > changed[n, other] for n in blocks[:6])  # stages 2 to 4
 else:
     print("this cell needs the images")
 
@@ -532,12 +619,12 @@ tiny_record, tiny = se.results.load_record(TINY), se.results.load_excitations(TI
 print(f"{tiny_record['accuracy']:.1%} of {tiny_record['test_images']:,} test images, single view")
 
 # %% [markdown] slideshow={"slide_type": "-"}
-# > **Before you run the next cell:** goldfish and cliff differ more than a cat and a dog do. Will their gates part earlier than those of CIFAR-10's classes?
+# > **Before you run the next cells:** goldfish and cliff differ more than a cat and a dog do. Will their gates part earlier than those of CIFAR-10's classes?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# A little, on average: in SE_2_1 two of the twenty classes lie further apart than two of CIFAR-10's do in a network of the same width. Goldfish and cliff lie further apart than that, but CIFAR-10 has such pairs too: airplane and frog, there its widest (the table below has all blocks). Class specificity is 0.36<!-- record: se_resnet18-quarter-tiny-imagenet.SE_2_1.specificity --> in SE_2_1, 0.23<!-- record: se_resnet18-quarter-tiny-imagenet.SE_3_2.specificity --> in SE_3_2 and 0.56<!-- record: se_resnet18-quarter-tiny-imagenet.SE_5_2.specificity --> in SE_5_2, with ups and downs between. So in this network the first block does not treat all classes alike. It may be colour, which goldfish, lemons and bananas have of their own; we did not test that. (One network. The paper's has fifty layers and knows a thousand classes.)
+# A little: in SE_2_1 two of the twenty classes lie further apart than two of CIFAR-10's do in a network of the same width, on average and widest against widest (alp and pizza, against airplane and frog). Goldfish and cliff are one pair among many: further apart there than an average pair, nearer than the widest one of CIFAR-10. The table has all blocks. Class specificity is 0.36<!-- record: se_resnet18-quarter-tiny-imagenet.SE_2_1.specificity --> in SE_2_1, 0.23<!-- record: se_resnet18-quarter-tiny-imagenet.SE_3_2.specificity --> in SE_3_2 and 0.56<!-- record: se_resnet18-quarter-tiny-imagenet.SE_5_2.specificity --> in SE_5_2, with ups and downs between. So in this network the first block does not treat all classes alike. It may be colour, which goldfish, lemons and bananas have of their own; we did not test that. (One network. The paper's has fifty layers and knows a thousand classes.)
 #
 # </details>
 
@@ -562,31 +649,36 @@ figures.show(
 )
 
 # %% [markdown]
-# How far do the mean gates of two classes lie apart, on average over a block's channels? Of goldfish and cliff, and of two of the twenty classes on average; and for comparison airplane and frog, and two of CIFAR-10's ten on average, in the network of the same width that chapter 05 compares with its plain twin. The last column is the class specificity here, of which $19/999$, about 0.02, is chance.
+# The distance between two classes' mean gates, averaged over a block's channels: of goldfish and cliff, then the mean over all pairs of the twenty classes, and the widest pair; for comparison the mean and the widest of CIFAR-10's ten classes, in a network of the same width (that of the explorer above). The last column is the class specificity on the twenty, of which $19/999$, about 0.02, is chance.
+
 
 # %% tags=["nbval-check-output"]
-narrow = se.results.load_excitations("se_resnet18-quarter")
+def distances(gates, classes):
+    """Mean distance of two classes' gates over the channels, for every pair of classes."""
+    return {
+        (a, b): (gates.mean[i] - gates.mean[j]).abs().mean().item()
+        for (i, a), (j, b) in itertools.combinations(enumerate(classes), 2)
+    }
 
 
-def far_apart(gates, classes, *pair):
-    """Mean distance of two classes' gates over the channels, of this pair and of all pairs on average."""
-    first, second = (gates.mean[classes.index(c)] for c in pair)  # [C] each
-    return (first - second).abs().mean(), torch.pdist(gates.mean, p=1).mean() / len(first)
-
-
-print("         20 classes: goldfish, cliff   any two  10: airplane, frog   any two  specificity")
+print("         20 classes: goldfish, cliff   mean  widest   10 classes: mean  widest   specificity")
 for name in blocks:
-    here = far_apart(tiny[name], tiny.classes, "goldfish", "cliff")
-    there = far_apart(narrow[name], narrow.classes, "airplane", "frog")
-    specificity = tiny[name].specificity().mean()
-    print(f"{name} {here[0]:30.2f} {here[1]:9.2f} {there[0]:19.2f} {there[1]:9.2f} {specificity:12.2f}")
+    twenty, ten_classes = distances(tiny[name], tiny.classes), distances(narrow[name], narrow.classes)
+    this = twenty["cliff", "goldfish"]
+    here, there = ((sum(d.values()) / len(d), max(d.values())) for d in (twenty, ten_classes))
+    print(
+        f"{name} {this:30.2f} {here[0]:6.2f} {here[1]:7.2f} {there[0]:18.2f} {there[1]:7.2f}"
+        f" {tiny[name].specificity().mean():13.2f}"
+    )
     if name == "SE_2_1":
-        assert there[1] < here[1] < here[0] < there[0]
+        assert there[0] < here[0] < this < there[1] < here[1]
+        assert max(twenty, key=twenty.get) == ("alp", "pizza")
+        assert max(ten_classes, key=ten_classes.get) == ("airplane", "frog")
 
 # %% [markdown]
 # ## A stock network
 #
-# None of this needs blocks of ours. torchvision's small *MobileNetV3* was designed with SE inside: nine of its eleven units have a block, between a *depthwise* convolution, which filters each channel by itself, and the 1×1 convolution that mixes the channels. There $r$ is about 4 (the hidden width is rounded to a multiple of 8), and the gate is a *hard sigmoid*, three straight lines in place of $\sigma$: 0 below $-3$, $x/6 + 1/2$ between, 1 above 3. We trained it, just as torchvision builds it, on the same twenty classes, for thirty epochs.
+# None of this needs blocks of ours. torchvision's small *MobileNetV3* was designed with SE inside: nine of its eleven units have a block, between a *depthwise* convolution, which filters each channel by itself, and the 1×1 convolution that mixes the channels. There $r$ is 2 in the first block and about 4 in the others (the hidden width is rounded to a multiple of 8), and the gate is a *hard sigmoid*, three straight lines in place of $\sigma$: 0 below $-3$, $x/6 + 1/2$ between, 1 above 3. We trained it, just as torchvision builds it, on the same twenty classes, for thirty epochs, with no weight decay on its SE layers either.
 #
 # `record_excitations` finds the gates of the blocks that torchvision and timm (another library of networks) bring along, and names them by their places: `SE_features_4_block_2` is `features[4].block[2]`.
 
@@ -604,7 +696,7 @@ print(
 #
 # <details><summary>What we found</summary>
 #
-# No. In every block the gates move, by 0.06<!-- record: mobilenet_v3_small-tiny-imagenet.SE_features_8_block_2.movement --> to 0.10<!-- record: mobilenet_v3_small-tiny-imagenet.SE_features_9_block_2.movement -->, and class specificity is larger in the last blocks, 0.44<!-- record: mobilenet_v3_small-tiny-imagenet.SE_features_11_block_2.specificity -->, than in the first, 0.27<!-- record: mobilenet_v3_small-tiny-imagenet.SE_features_1_block_1.specificity -->. But hardly a gate comes near its ends: nearly all stay where the hard sigmoid is one straight line. (One network, trained from scratch on few images.)
+# No. In every block the gates move, by 0.06<!-- record: mobilenet_v3_small-tiny-imagenet.SE_features_8_block_2.movement --> to 0.10<!-- record: mobilenet_v3_small-tiny-imagenet.SE_features_9_block_2.movement -->, and class specificity is larger in the last block, 0.44<!-- record: mobilenet_v3_small-tiny-imagenet.SE_features_11_block_2.specificity -->, than in the first, 0.27<!-- record: mobilenet_v3_small-tiny-imagenet.SE_features_1_block_1.specificity -->. But hardly a gate comes near its ends: nearly all stay where the hard sigmoid is one straight line. (One network, trained from scratch on few images; what its gates did before training we did not record.)
 #
 # </details>
 
@@ -633,92 +725,13 @@ figures.show(
 # (torchvision has weights for all 1,000 classes of ImageNet too, a 10 MB download: `torchvision.models.mobilenet_v3_small(weights="DEFAULT")`. `record_excitations` finds its gates as well, with images of 224×224. It normalises them with CIFAR-10's mean and deviation; ImageNet's, which those weights expect, are close.)
 
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
-# ## Does it matter that they move?
-#
-# A gate that moves may still do nothing for the answer. A first test: freeze every gate at its mean over all images. The network keeps its average gates and loses all that they say about *this* image.
-#
-# > **Before you run the next cell:** how many points of accuracy will it lose?
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# <details><summary>How to read it</summary>
-#
-# The drop is what *this* trained network owes to gates that move. It does not say that a network trained without moving gates would be worse: that is the comparison of [chapter 05](05_train_se_resnet18.ipynb). On 500 images each accuracy is uncertain by 1 to 2 points, which is also why the first is not quite the one at the top of this page.
-#
-# </details>
-
-# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment", "show": "output"}
-if have_images:
-    frozen = {name: recorded[name].total_mean for name in blocks}  # [C] each
-    right = se.training.predict(network, images).argmax(dim=1) == labels  # [n]
-    with se.override_gates(network, frozen):
-        right_frozen = se.training.predict(network, images).argmax(dim=1) == labels
-    own, fixed = right.float().mean(), right_frozen.float().mean()
-    print(f"own gates {own:.1%}, frozen at their means {fixed:.1%} of {len(images):,} test images")
-else:
-    print("this cell needs the images")
-
-# %% [markdown] slideshow={"slide_type": "slide", "minutes": 4}
-# ## What if a gate were another?
-#
-# Freezing all gates is a large step. A smaller one: put other gates in place of one block's own, for one picture, and let the network go on. Choose a picture or bring your own (it stays in your browser), a block, and its gates. The network computes in the page; so that the page stays small, it is a smaller one, SE-ResNet-18 with a quarter of the channels (16 to 128).
-
-# %% [markdown] slideshow={"slide_type": "-"}
-# > **Before you move anything:** which will change the network's answer on most pictures: gates of one (the block taken out), each channel's mean gate, or the gates of another picture? Is it the same in the first block and in the last?
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# <details><summary>What we found</summary>
-#
-# Gates of one, in every block but the last. Most of that is the level of the whole block: gates of one about double what the branch adds to the skip. One constant for all channels and pictures, the block's mean gate, changes a third as many answers in all, each channel's own mean somewhat fewer, another picture's gates about as many as the constant. In SE_5_2 gates of one change hardly any, and another picture's gates a few more, too few to tell apart. The cell below counts; a hundred pictures show a direction, no more.
-#
-# </details>
-
-# %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
-ten = se.data.balanced_subset(dataset.labels, 1, seed=0).sort().values  # one picture a class
-if not have_images:
-    print("Drawn shapes: this network has never seen any. What it says of them means little, how it changes is real.")
-names = [dataset.classes[k] for k in dataset.labels[ten]]
-explorer = widgets.WhatIfExplorer(dataset.images[ten], names, block="SE_2_2", gates="as computed")
-explorer
-
-# %% [markdown]
-# So that the page stays small, this network's weights are also rounded to 8 bits; `explorer.network` is that network in PyTorch. With a kernel, move the explorer and run the next cell again: `override_gates` gives the same as the page.
-
-# %% tags=["nbval-ignore-output"]
-with torch.no_grad(), se.override_gates(explorer.network, explorer.override()):
-    logits = explorer.network(se.training.normalise(dataset.images[ten][explorer.picture, None]))[0]  # [10]
-assert torch.allclose(logits, explorer.logits()[1], atol=1e-4)
-print(f"{explorer.block}, gates {explorer.gates}:", ", ".join(f"{v:.2f}" for v in logits.tolist()))
-
-# %% [markdown]
-# The same for a hundred pictures: on how many does the answer change with gates of one, with one constant for the whole block (its mean gate), with each channel's mean gate, with another picture's gates?
-
-# %% tags=["nbval-ignore-output"]
-if have_images:
-    hundred = dataset.images[se.data.balanced_subset(dataset.labels, 10, seed=0)]
-    x = se.training.normalise(hundred)  # [100, 3, 32, 32], in no order: the next picture is any other
-    changed = {}
-    with torch.no_grad():
-        answers = explorer.network(x).argmax(dim=1)  # [100]
-        for name in blocks:
-            means = narrow[name].total_mean  # [C]
-            choices = {"1": 1.0, "one mean": means.mean(), "means": means, "another's": lambda s: s.roll(1, dims=0)}
-            for choice, gates in choices.items():
-                with se.override_gates(explorer.network, {name: gates}):
-                    changed[name, choice] = (explorer.network(x).argmax(dim=1) != answers).sum().item()
-            print(f"{name}  " + "   ".join(f"{choice} {changed[name, choice]:2}" for choice in choices))
-    for other in ("one mean", "means", "another's"):
-        assert sum(changed[n, "1"] for n in blocks[:4]) > sum(changed[n, other] for n in blocks[:4])
-else:
-    print("this cell needs the images")
-
-# %% [markdown] slideshow={"slide_type": "slide", "minutes": 3}
 # ## What to take along
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # - **The paper says:** excitations of early blocks are shared by classes, later ones are class-specific; in SE-ResNet-50, SE_5_2 tends to saturate near one and SE_5_3 repeats one pattern, so the last stage's blocks can go with little loss.
 
 # %% [markdown] slideshow={"slide_type": "-"}
-# - **We measured:** in this network gates move in every block, and specificity rises at every step, from 0.14<!-- record: se_resnet18-gates.SE_2_1.specificity --> at SE_2_1 to 0.71<!-- record: se_resnet18-gates.SE_5_2.specificity --> at SE_5_2. Untrained gates have about two thirds of that or more, since $z$ has it. What training changed most, here, is how far gates move.
+# - **We measured:** in this network gates move in every block, and specificity rises at every step, from 0.14<!-- record: se_resnet18-gates.SE_2_1.specificity --> at SE_2_1 to 0.71<!-- record: se_resnet18-gates.SE_5_2.specificity --> at SE_5_2. Untrained gates have about two thirds of that or more, since $z$ has it. Trained gates moved two to four times as far as one random draw of untrained ones; that factor depends on how $W_1$ and $W_2$ start.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # - **They differ:** our last block is the most class-specific, and it is open for some images and shut for others (mean gate 0.4<!-- record: se_resnet18-gates.SE_5_2.mean -->). The network is shallower too (two blocks a stage, so there is no SE_5_3), the images are others, and training was far shorter. "The last stage saturates", as one note has it, is more than the paper says: it says so of SE_5_2 only.
