@@ -27,7 +27,8 @@ Folder = Annotated[
     typer.Option("--images", help="In place of CIFAR-10: a folder with train/<class>/ and val/<class>/, or <class>/."),
 ]
 Size = Annotated[
-    int, typer.Option(help="Pixels a side that --images are cut to; above 64 the network begins with ImageNet's stem.")
+    int | None,
+    typer.Option(help="Pixels a side that --images are cut to (64); above 64 the network begins with ImageNet's stem."),
 ]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Stay on the CPU even if there is a GPU.")]
 
@@ -90,12 +91,14 @@ def course(
 
 
 def load_split(
-    split: Split, data: str | None, folder: Path | None, size: int
+    split: Split, data: str | None, folder: Path | None, size: int | None
 ) -> tuple[Images, Tensor, tuple[str, ...], str]:
     """Images, labels, classes, and what they are in a sentence: of CIFAR-10, or of a folder if there is one."""
     from senet_edu.data import CIFAR10_CLASSES, DataError, cifar10_source, image_folder, load_cifar10
 
     if folder is None:
+        if size is not None:
+            raise ValueError("--size goes with --images; CIFAR-10's are 32×32")
         return *load_cifar10(data, split), CIFAR10_CLASSES, cifar10_source(data).description
     if data is not None:
         raise ValueError("give either --data (CIFAR-10) or --images")
@@ -103,6 +106,7 @@ def load_split(
     divided = any((folder / name).is_dir() for name in ("train", "val"))
     if divided and not part.is_dir():
         raise DataError(f"{folder} has no {part.name}/<class>/")
+    size = 64 if size is None else size
     images, labels = image_folder(part if divided else folder, size)
     about = f"{'Images' if divided else 'All images'} of {len(images.classes)} classes from the folder "
     about += f"{folder.resolve().name}, at {size}×{size}."
@@ -194,7 +198,7 @@ def train(
     ] = False,
     data: Data = None,
     folder_of_images: Folder = None,
-    size: Size = 64,
+    size: Size = None,
     cpu: Cpu = False,
 ) -> None:
     """Train on CIFAR-10 or a folder of images; writes the weights and a record into FOLDER.
@@ -210,7 +214,18 @@ def train(
     from senet_edu.data import hold_out as split_off
     from senet_edu.models import Stem, create_model, find
 
+    settings = {field.name: context.params[field.name] for field in dataclasses.fields(training.Recipe)}
+    recipe = training.Recipe(**{name: value for name, value in settings.items() if value is not None})
+    shape: dict[str, Any] = {"width": width, "reduction": reduction, "min_hidden": min_hidden}
+    with torch.device("meta"):
+        create_model(model, **shape)  # refuses what cannot be, before images are loaded
     images, labels, classes, source = load_split("train", data, folder_of_images, size)
+    side, (known, _) = images.shape[-1], find(model)
+    if side < known.smallest:
+        raise ValueError(
+            f"{model} takes images of at least {known.smallest}×{known.smallest}; these are {side}×{side}: --images, "
+            f"--size {known.smallest}"
+        )
     if hold_out:
         kept, held = split_off(labels, hold_out, seed=0)
         test_images, test_labels = images[held], labels[held]
@@ -224,14 +239,10 @@ def train(
         test_images, test_labels, test_classes, _ = load_split("test", data, folder_of_images, size)
         if test_classes != classes:
             raise DataError(f"{folder_of_images}: train/ and val/ have different classes")
-    settings = {field.name: context.params[field.name] for field in dataclasses.fields(training.Recipe)}
-    recipe = training.Recipe(**{name: value for name, value in settings.items() if value is not None})
     torch.manual_seed(seed)
-    fitting: Stem = "imagenet" if folder_of_images is not None and size > 64 else "cifar"
-    stem = fitting if fitting in find(model)[0].stems else None  # many networks have one stem only
-    network = create_model(
-        model, num_classes=len(classes), stem=stem, width=width, reduction=reduction, min_hidden=min_hidden
-    )
+    fitting: Stem = "imagenet" if side > 64 else "cifar"
+    stem = fitting if fitting in known.stems else None  # many networks have one stem only
+    network = create_model(model, num_classes=len(classes), stem=stem, **shape)
     started_from = ""
     if start_from is not None:
         earlier = results.load_run(start_from)
@@ -295,7 +306,7 @@ def excitations(
     weights: Annotated[str | None, typer.Option(help="Shipped weights by name, in place of --run.")] = None,
     data: Data = None,
     folder_of_images: Folder = None,
-    size: Size = 64,
+    size: Size = None,
     cpu: Cpu = False,
 ) -> None:
     """Record every gate over the test images: per-class figures, a table for all blocks, accuracy with frozen gates.

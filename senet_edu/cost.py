@@ -103,7 +103,8 @@ def memory_traffic(model: nn.Module, size: tuple[int, int, int] = (3, 32, 32)) -
 
     Returns:
         "convolution", "BN", "ReLU", "sum" (of branch and skip), "squeeze", "excite" and "scale" (in SE blocks), and
-        "rest" (pooling, classifier, other layers), in this order, 0 where there is none.
+        "rest" (pooling, classifier, other layers), in this order, 0 where there is none. Of an SK convolution the
+        sums over branches are "sum"; what else its fuse and select do is "rest".
     """
     one, two = (batch_traffic(model, (n, *size)) for n in (1, 2))
     return {kind: two[kind] - one[kind] for kind in one}  # what a further image adds: the weights cancel
@@ -145,7 +146,9 @@ def is_view(function: Any) -> bool:
 def without_numbers(model: nn.Module, shape: tuple[int, ...]) -> tuple[nn.Module, Tensor]:
     """A copy of the model for evaluation and a batch of `shape`, both without numbers (meta device), to count with."""
     meta = copy.deepcopy(model).to("meta").eval()
-    return meta, torch.empty(shape, device="meta", dtype=next(meta.parameters()).dtype)
+    return meta, torch.empty(
+        shape, device="meta", dtype=next((p.dtype for p in meta.parameters()), torch.get_default_dtype())
+    )
 
 
 def median_seconds(

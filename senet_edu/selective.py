@@ -45,6 +45,7 @@ def fuse(maps: Sequence[Tensor], w: Tensor, norm: Callable[[Tensor], Tensor]) ->
     return torch.relu(norm(nn.functional.linear(s, w)))  # [N, d]
 
 
+@torch.fx.wrap  # closed to torch.fx as `scale` is, for torchvision's feature extractor
 def select(maps: Sequence[Tensor], a: Tensor) -> Tensor:
     """Select, eq. 6: V_c = Σ_m a_mc · U_mc.
 
@@ -73,13 +74,29 @@ class BranchConv2d(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        bf16 = x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
-        if not bf16 or x.device.type != "cpu" or self.groups == 1 or self.dilation == (1, 1):
-            return super().forward(x)
-        if torch.compiler.is_compiling():
-            with torch.autocast("cpu", enabled=False):
-                return self._conv_forward(x.float(), self.weight.float(), self.bias).to(x.dtype)
-        return self._conv_forward(x.contiguous(), self.weight.contiguous(), self.bias)
+        return branch_conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+@torch.fx.wrap
+def branch_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, ...],
+    padding: str | tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Tensor:
+    """`nn.functional.conv2d` for `BranchConv2d`, which says what it avoids."""
+    bf16 = x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
+    if not bf16 or x.device.type != "cpu" or groups == 1 or dilation == (1, 1):
+        return nn.functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    if torch.compiler.is_compiling():
+        with torch.autocast("cpu", enabled=False):
+            whole, w = x.float(), weight.float()
+            return nn.functional.conv2d(whole, w, bias, stride, padding, dilation, groups).to(x.dtype)
+    x, weight = x.contiguous(), weight.contiguous()
+    return nn.functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 
 class SKConv(nn.Module):
@@ -101,8 +118,9 @@ class SKConv(nn.Module):
         attention: False adds the branches up, the paper's baseline. One branch has no attention either.
 
     Raises:
-        ValueError: no branch, not as many dilations or groups as branches, groups that do not divide the channels, or
-            (from BN, in training) a batch of one image, which has no variance.
+        ValueError: no branch, not as many dilations or groups as branches, groups that do not divide the channels, a
+            stride or dilation below 1, no hidden unit, or (from BN, in training) a batch of one image, which has no
+            variance.
     """
 
     def __init__(
@@ -125,6 +143,13 @@ class SKConv(nn.Module):
             raise ValueError(
                 f"branches = {branches}, at least 1, but dilations {self.dilations} and groups {self.groups}: "
                 "give one of each for every branch"
+            )
+        if stride < 1 or min(self.dilations) < 1:
+            raise ValueError(f"stride = {stride} and dilations {self.dilations}: whole numbers, at least 1")
+        if reduction < 1 or max(out_channels // reduction, min_width) < 1:
+            raise ValueError(
+                f"reduction = {reduction}, at least 1, and min_width = {min_width} leave no hidden unit for "
+                f"{out_channels} channels"
             )
         if odd := [g for g in self.groups if g < 1 or channels % g or out_channels % g]:
             raise ValueError(f"groups of {odd} do not divide {channels} channels in and {out_channels} out")

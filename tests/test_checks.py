@@ -110,6 +110,18 @@ def test_stubs_are_not_tried_yet(name, stub):
     assert judge(name, stub).solved is None
 
 
+def test_right_answers_pass_whatever_the_reader_computes_in() -> None:
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        for name in NUMBERS:
+            for style, answer in RIGHT[name].items():
+                assert getattr(checks, name)(answer).solved, (name, style)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(usual)
+
+
 def test_einsums_own_ellipsis_is_no_stub():
     verdict = judge("squeeze", lambda u: torch.einsum("nc->nc", u))
     assert verdict.solved is False and "einsum" in verdict.message

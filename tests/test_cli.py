@@ -221,6 +221,11 @@ def test_networks_for_large_images_alone_can_be_trained_too(images: Path, tmp_pa
     assert results.load_run(tmp_path).config["name"] == "bn_inception"
 
 
+def test_images_too_small_for_a_network_are_refused(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="inception_v3 takes images of at least 75×75; these are 32×32"):
+        invoke("train", tmp_path, "--data", images, "--model", "inception_v3", "--width", "1", "--cpu")
+
+
 def test_doctor_says_what_is_here(images: Path) -> None:
     said = invoke("doctor", "--data", images)
     for word in ("processor", "torch", "precision", "speed", "disk", "drawn.tar.gz"):
@@ -247,6 +252,9 @@ def test_doctor_explains_a_torchvision_that_does_not_fit(tmp_path: Path, images:
         (["excitations", "out", "--weights", "unknown"], "unknown"),
         (["excitations", "out", "--run", "no-run"], "no finished run in no-run"),
         (["course", "--notebooks", "nowhere"], "no chapters in nowhere"),
+        (["train", "out", "--model", "typo", "--data", "nowhere.tar.xz"], "no network 'typo'"),
+        (["train", "out", "--reduction", "0", "--data", "nowhere.tar.xz"], "the reduction ratio must be at least 1"),
+        (["train", "out", "--size", "64"], "--size goes with --images"),
         (["course", "--only", "00", "--only", "99"], "no chapter 99"),
         (["train", "r", "--model", "vgg"], "no network 'vgg'"),
         (["train", "r", "--width", "0.0625", "--reduction", "0"], "r = 0"),

@@ -55,7 +55,7 @@ def colab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     clone = place / "clone"
     shutil.copytree(
-        ROOT, clone, ignore=shutil.ignore_patterns(".venv", ".git", "runs", "build", "_build", "*.egg-info")
+        ROOT, clone, ignore=shutil.ignore_patterns(".venv", ".git", ".cifar10", "runs", "build", "_build", "*.egg-info")
     )
     git = ["git", "-C", clone, "-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
     for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "now"]):

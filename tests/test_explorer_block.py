@@ -144,6 +144,8 @@ def test_a_block_of_the_readers_own(node) -> None:
         (r"'z 0' is \[11\]; this block takes 12", lambda block: (block, torch.zeros(11))),
         ("finite", lambda block: (block, {"mine": torch.full((12,), torch.inf)})),
         ("no z to start from", lambda block: (block, {})),
+        ("no z to start from", lambda block: (block, torch.tensor(1.0))),
+        ("no z to start from", lambda block: (block, torch.zeros(1, 3, 12, 12))),
         ("sigmoid", lambda block: (SEBlock(12, 3, gate="tanh"), torch.zeros(12))),
     ],
 )

@@ -164,6 +164,19 @@ def test_gate_maps_have_the_most_specific_channels_on_the_left() -> None:
     assert [label.get_text() for label in turned.get_yticklabels()] == ["second", "first"]
 
 
+def test_gates_below_0_and_above_1_are_drawn() -> None:
+    (tanh,) = figures.class_gates(SMALL, ["tanh"], ["first"]).axes
+    assert tanh.get_ylim() == (-1, 1)
+    assert figures.gate_map(SMALL, ["tanh"]).axes[0].images[0].get_clim() == (-1, 1)
+    relu = Excitations({"relu": statistics_of(3 * GATES, LABELS, 2, (0.0, 1.0))}, SMALL.classes)
+    (axis,) = figures.class_gates(relu, ["relu"], ["first"]).axes
+    assert axis.get_ylim() == (0, pytest.approx(3 * 0.92))
+    with pytest.raises(ValueError, match="no block SE_9_9; there are relu"):
+        figures.class_gates(relu, ["SE_9_9"], ["first"])
+    with pytest.raises(ValueError, match="no block given"):
+        figures.gate_map(relu, [])
+
+
 def test_panels_above_an_empty_place_are_labelled() -> None:
     *axes, empty = figures.gate_distributions(SMALL, ["sigmoid", "mirrored", "sigmoid", "mirrored", "sigmoid"]).axes[:6]
     assert [axis.get_xlabel() for axis in axes] == ["", "gate", "gate", "gate", "gate"]

@@ -15,7 +15,7 @@ from senet_edu.blocks import SEBlock, foreign_gates
 from senet_edu.models import create_model, list_models, se_blocks
 from senet_edu.models.legacy import from_legacy_senet
 from senet_edu.models.registry import NETWORKS, Network, find, register
-from senet_edu.models.table import TOLERANCE, Row, count_network
+from senet_edu.models.table import Row, count_network
 from senet_edu.selective import sk_blocks
 
 VARIANTS = ("torchvision", "caffe")
@@ -105,7 +105,7 @@ def test_counts_and_stages_of_a_named_network(name: str) -> None:
     assert multiply_adds - plain.multiply_adds == pooled  # one gate a map: each SE weight is used once
     for printed, ours in zip(network.printed, (plain.multiply_adds, multiply_adds), strict=True):
         if printed is not None:
-            close = abs(ours / (1e9 * printed) - 1) <= TOLERANCE
+            close = abs(ours / (1e9 * printed) - 1) <= 0.005  # a larger difference needs a note
             assert close != bool(network.note), "a note is needed where the counts differ, and only there"
 
 

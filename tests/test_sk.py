@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models.feature_extraction import create_feature_extractor
 
+from senet_edu.models import create_model
 from senet_edu.selective import SKConv, fuse, select, sk_blocks, split
 
 few = settings(max_examples=25, deadline=None)
@@ -263,6 +265,15 @@ def test_bfloat16_is_near_double_and_autocast_keeps_its_maps_narrow():
         assert (out.double() - wanted).abs().max() < 0.05 * wanted.abs().max()
 
 
+def test_torchvisions_feature_extractor():
+    """It follows the network with torch.fx, which takes no branch on a tensor's type."""
+    net = create_model("sk_resnet18", width=0.25).eval()
+    x = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        found = create_feature_extractor(net, {"fc": "logits"})(x)
+        torch.testing.assert_close(found["logits"], net(x))
+
+
 def test_compiles_into_one_graph():
     # Captured whole, forward and backward; turning such graphs into code is tested on the SE block.
     conv, x = make(8, groups=2, dtype=torch.float32).eval(), normal(2, 8, 3, 5, dtype=torch.float32)
@@ -305,8 +316,10 @@ def test_blocks_are_found_by_their_names():
         ({"groups": 3}, r"groups of \[3, 3\] do not divide 8 channels in and 8 out"),
         ({"groups": (2, 0)}, r"groups of \[0\]"),
         ({"out_channels": 6, "groups": 4}, "8 channels in and 6 out"),
-        ({"groups": 2, "reduction": 0}, "r = 0"),
-        ({"groups": 2, "reduction": 16, "min_width": 0}, "C = 8, r = 16"),
+        ({"groups": 2, "reduction": 0}, "reduction = 0, at least 1"),
+        ({"groups": 2, "reduction": 16, "min_width": 0}, "reduction = 16.* min_width = 0 leave no hidden unit for 8"),
+        ({"groups": 2, "dilations": (1, 0)}, r"dilations \(1, 0\)"),
+        ({"groups": 2, "stride": 0}, "stride = 0"),
     ],
 )
 def test_argument_errors(settings, says):

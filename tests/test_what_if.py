@@ -94,6 +94,7 @@ def test_a_page_can_hold_it(explorer: WhatIfExplorer) -> None:
         ({"name": "se_resnet18", "stages": (2, 3)}, "SE block a unit"),
         ({"name": "se_resnet18", "placement": "pre"}, "standard place"),
         ({"name": "se_resnet18", "squeeze": "max"}, "average pooling"),
+        ({"name": "se_resnet18", "stem": "imagenet"}, "stem for CIFAR-10 only"),
         ({"name": "se_resnet18", "gate": "tanh", "min_hidden": 2}, "sigmoid only"),
     ],
 )

@@ -29,7 +29,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "--quiet"]
     source = place / "source"  # building in the clone would leave build/ there
     shutil.copytree(
-        ROOT, source, ignore=shutil.ignore_patterns(".venv", ".git", "runs", "build", "_build", "*.egg-info")
+        ROOT,
+        source,
+        ignore=shutil.ignore_patterns(".venv", ".git", ".cifar10", "runs", "build", "_build", "*.egg-info"),
     )
     subprocess.run([*pip, "wheel", source, "--no-deps", "--no-build-isolation", "-w", place], check=True)
     python, purelib = new_venv(place / "env")

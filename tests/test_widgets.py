@@ -17,7 +17,7 @@ import traitlets
 from safetensors.numpy import load_file, save_file
 
 from senet_edu import figures, results
-from senet_edu.widgets import ReductionExplorer, reduction_sliders
+from senet_edu.widgets import PriceExplorer, ReductionExplorer, reduction_sliders
 from senet_edu.widgets.explorer import module
 from senet_edu.widgets.reduction import load_sweep
 
@@ -79,6 +79,11 @@ def test_traits_refuse_what_is_not_there(explorer: ReductionExplorer, source) ->
             ReductionExplorer(*source, **{name: value})
     explorer.chosen = []
     assert ReductionExplorer(*source, reduction=2, chosen=["dog"]).reduction == 2
+
+
+def test_a_misspelt_trait_is_refused() -> None:
+    with pytest.raises(TypeError, match="PriceExplorer has no stage; it takes .*stages"):
+        PriceExplorer(stage=[4])
 
 
 def test_repr_is_the_same_in_every_run(explorer: ReductionExplorer) -> None:

@@ -135,6 +135,7 @@ WRONG["excite"] = [
     (excite_with(torch.relu, F.hardsigmoid), "hard sigmoid"),
     (excite_with(torch.relu, lambda x: 1 / (1 + x.exp())), "1/(1 + eˣ)"),
     (excite_with(torch.tanh, torch.sigmoid), "tanh in place of the ReLU"),
+    (excite_with(F.relu6, torch.sigmoid), "ReLU6"),
     (excite_with(torch.relu, torch.cos), "largest difference is at ["),
     (
         lambda z, w1, w2, b1, b2: (torch.relu(z @ w2 + b1) @ w1 + b2).sigmoid(),
@@ -325,6 +326,10 @@ def sized(first, second, forward=Linear.forward):
     return type("MySE", (Linear,), {"__init__": __init__, "forward": forward})
 
 
+def lazy(c, r):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(c // r), nn.ReLU(), nn.LazyLinear(c))
+
+
 def overriding(forward, base=Linear):
     return type("MySE", (base,), {"forward": forward})
 
@@ -395,6 +400,8 @@ WRONG["se_block"] = [
     (se_like(gate=lambda x: x.softmax(0)), "softmax over the batch"),
     (se_like(gate=torch.tanh), "tanh in place of the sigmoid"),
     (se_like(between=torch.sigmoid, gate=torch.relu), "changed places"),
+    (se_like(between=F.relu6), "ReLU6"),
+    (lazy, "A lazy layer has no size"),
     (se_like(pool=lambda u: u.amax((2, 3))), "max pooling"),
     (se_like(pool=lambda u: u.mean((1, 2))), "pooled over the channels and the height (dim=(1, 2))"),
     (se_like(pool=lambda u: u.mean((0, 1))), "pooled over the batch and the channels"),
@@ -553,7 +560,6 @@ RIGHT["parameter_groups"] = {
     "by module": groups_by_module,
     "by name, generators": groups_by_name,
     "one a parameter": group_a_parameter,
-    "named, default decay": groups_named_with_default,
 }
 WRONG["parameter_groups"] = [
     (split(se_name, keep=lambda n: not se_name(n)), "never trained"),
@@ -579,10 +585,11 @@ WRONG["parameter_groups"] = [
     ),
     (split(se_name, keep=lambda n: "layer3" not in n), "layer3.0.conv1.weight is in no group"),
     (groups_with_in, "by id(p)"),
+    (groups_named_with_default, "Each group is a dict"),
     (lambda model, decay: groups_by_module(copy.deepcopy(model), decay), "perhaps copies"),
     (lambda model, decay: groups_by_module(model, decay)[0], "list of dicts"),
     (lambda model, decay: [g["params"] for g in groups_by_module(model, decay)], "Each group is a dict"),
-    (lambda model, decay: [{"params": list(model.state_dict())}], "holds a str where a parameter"),
+    (lambda model, decay: [{"params": list(model.state_dict()), "weight_decay": 0}], "holds a str where a parameter"),
     (lambda model, decay: 5, "TypeError"),
 ]
 STUBS["parameter_groups"] = []

@@ -154,6 +154,7 @@ RIGHT["confusion"] = {
     "index_put_": confusion_put,
     "numpy": confusion_numpy,
     "bincount": lambda y, p, k: torch.bincount(k * y + p, minlength=k * k).view(k, k),
+    "sparse": lambda y, p, k: torch.sparse_coo_tensor(torch.stack([y, p]), torch.ones(len(y)), (k, k)),
     "masks": lambda y, p, k: [[int(((y == i) & (p == j)).sum()) for j in range(k)] for i in range(k)],
 }
 WRONG["confusion"] = [
@@ -172,6 +173,7 @@ WRONG["confusion"] = [
     (confusion_both_ways, "the sum with its mirror image"),
     (confusion_sized_by_labels, "has no row"),
     (lambda y, p, k: confusion_loop(p, p, k), "instead of"),
+    (lambda y, p, k: torch.nested.nested_tensor(list(confusion_loop(y, p, k)), layout=torch.jagged), "nested tensor"),
     (lambda y, p, k: (y == p).float().mean(), "should have the shape [4, 4] and has []"),
     (lambda y, p, k: torch.zeros(k, k).scatter_add(1, y, p), "stopped with"),
     (lambda y, p: confusion_loop(y, p, 10), "stopped with TypeError"),

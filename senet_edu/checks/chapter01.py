@@ -162,7 +162,7 @@ def receptive_field_mistakes() -> list[Mistake]:
 
 
 # Gates from a frame's colour. What two channels hold after pooling, (horizontal, vertical), for each motif:
-POOLED = torch.tensor([[1.0, 0.1], [0.1, 1.0]])
+POOLED = torch.tensor([[1.0, 0.01], [0.01, 1.0]])
 MOTIFS = ("horizontal", "vertical")
 HALF = (0.5, 0.5)
 
@@ -186,9 +186,9 @@ def colour_gates(my_gates: Any) -> Verdict:
 def frames(generator: torch.Generator, bright: float, dark: float) -> Tensor:
     """z [6, 2], the larger number in a random column of each row; every colour is there."""
     blue = torch.tensor([0, 1, 0, 1, 0, 1], device="cpu")[torch.randperm(6, generator=generator, device="cpu")]
-    z = torch.full((6, 2), dark, device="cpu")
+    z = torch.full((6, 2), dark, device="cpu", dtype=torch.float32)
     z[torch.arange(6), blue] = bright
-    return z + 0.05 * torch.rand(6, 2, generator=generator, device="cpu")
+    return z + 0.05 * torch.rand(6, 2, generator=generator, device="cpu", dtype=torch.float32)
 
 
 def signs(gates: Callable[[Tensor], Any], z: Tensor) -> Tensor:

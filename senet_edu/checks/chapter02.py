@@ -231,6 +231,7 @@ NONLINEARITIES: list[tuple[str, Function, Function]] = [
     ("1/(1 + eˣ) in place of 1/(1 + e⁻ˣ): open gates are closed", torch.relu, lambda x: torch.sigmoid(-x)),
     ("a hard sigmoid, as in MobileNetV3; eq. 3 has the sigmoid", torch.relu, F.hardsigmoid),
     ("tanh in place of the ReLU", torch.tanh, torch.sigmoid),
+    ("ReLU6, as in MobileNet: it cuts the hidden units off at 6", F.relu6, torch.sigmoid),
     ("ReLU and sigmoid are both missing", identity, identity),
 ]
 
@@ -253,7 +254,13 @@ def excite_case(generator: torch.Generator, n: int, channels: int, hidden: int) 
 
 
 def random_weights(generator: torch.Generator, channels: int, hidden: int) -> Weights:
-    """W₁ [hidden, C], W₂ [C, hidden], b₁ [hidden], b₂ [C], large enough for gates far from 0.5."""
+    """W₁ [hidden, C], W₂ [C, hidden], b₁ [hidden], b₂ [C], large enough for gates far from 0.5.
+
+    The first hidden unit is always on, and beyond 6, where a ReLU6 would cut it off.
+    """
     w1 = normal(generator, hidden, channels) / channels**0.5
     w2 = 2 * normal(generator, channels, hidden) / hidden**0.5
-    return w1, w2, normal(generator, hidden), normal(generator, channels)
+    b1, b2 = normal(generator, hidden), normal(generator, channels)
+    b1[0] = 8
+    w2[:, 0] /= 8
+    return w1, w2, b1, b2

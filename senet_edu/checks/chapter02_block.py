@@ -168,6 +168,8 @@ def check_for_hidden_layers(block: nn.Module, u: Tensor) -> None:
 
 def matrices(block: nn.Module, channels: int, hidden: int) -> tuple[nn.Parameter, nn.Parameter]:
     """The two weight matrices, whatever the layers are called."""
+    if any(isinstance(p, nn.UninitializedParameter) for p in block.parameters()):
+        raise Finding("A lazy layer has no size before it has seen a batch: give its sizes in __init__")
     sizes = [list(p.shape) for p in block.parameters()]
     if any(0 in size for size in sizes):
         raise Finding(f"A layer has width 0; for C = {channels}, r = {channels // hidden} it has {hidden}")

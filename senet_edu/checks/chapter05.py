@@ -154,13 +154,13 @@ def count_and_decay(function: Callable[..., Any], model: nn.Module, weight_decay
         for parameter in members(group):
             if id(parameter) not in row:
                 raise Finding("A group holds tensors that are not the model's own parameters, perhaps copies")
-            table[row[id(parameter)]] += torch.tensor([1.0, float(group.get("weight_decay", 0.0))])
+            table[row[id(parameter)]] += torch.tensor([1.0, float(group["weight_decay"])])
     return table
 
 
 def members(group: Any) -> list[Tensor]:
     """The parameters of a group, which may come as (name, parameter), as SGD allows."""
-    if not isinstance(group, dict) or "params" not in group:
+    if not isinstance(group, dict) or not {"params", "weight_decay"} <= group.keys():
         raise Finding('Each group is a dict with "params" and "weight_decay"')
     found = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
     if not found and isinstance(group["params"], Iterator):

@@ -293,7 +293,7 @@ def counts(labels: Tensor, classes: int) -> Tensor:
 
 
 def sums(gates: Tensor, labels: Tensor, classes: int) -> Tensor:
-    return torch.zeros(classes, gates.shape[1]).index_add_(0, labels, gates)
+    return gates.new_zeros(classes, gates.shape[1]).index_add_(0, labels, gates)
 
 
 def means(gates: Tensor, labels: Tensor, classes: int) -> Tensor:

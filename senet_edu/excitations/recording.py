@@ -50,6 +50,8 @@ def record_excitations(
     """
     names = class_names(images, labels, classes)
     given = torch.as_tensor(sample)
+    if given.dtype == torch.bool and given.shape != (len(images),):
+        raise ValueError(f"the sample is a mask of {list(given.shape)} for {len(images)} images")
     wanted = given.nonzero()[:, 0] if given.dtype == torch.bool else given.to(torch.int64)  # [s]
     if not all(0 <= i < len(images) for i in wanted.tolist()):
         raise ValueError(f"the sample has indices beyond the {len(images)} images")

@@ -40,18 +40,19 @@ def class_gates(
         channels: how many channels to sample.
         width: inches; letters stay as they are, so in a narrow figure of few blocks they are large.
     """
-    rows = rows_of(excitations, classes)
+    rows, (low, high) = rows_of(excitations, classes), limits(excitations, blocks)
     figure, axes = panels(blocks, min(2, len(blocks)), 2.5, "sampled channel", "mean gate", width)
     for name, axis in zip(blocks, axes.flat, strict=False):
         gates = excitations[name]
         which = sampled_channels(gates.mean.shape[1], channels)
         means = {label: gates.mean[k, which].numpy() for label, k in rows.items()}
         class_lines(axis, means, gates.total_mean[which].numpy())
+        axis.set_ylim(low, high)
         if spread:
             for (label, k), colour in zip(rows.items(), colours(classes), strict=True):
                 deviation = gates.variance[k, which].sqrt().numpy()
-                low, high = means[label] - deviation, means[label] + deviation
-                axis.fill_between(range(len(which)), low, high, color=colour, alpha=0.2, linewidth=0)
+                lower, upper = means[label] - deviation, means[label] + deviation
+                axis.fill_between(range(len(which)), lower, upper, color=colour, alpha=0.2, linewidth=0)
         axis.set_title(f"{name}: {len(which)} of {gates.mean.shape[1]} channels", fontsize=10)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     return figure
@@ -62,6 +63,15 @@ def rows_of(excitations: Excitations, classes: Sequence[str]) -> dict[str, int]:
     if unknown := [label for label in classes if label not in excitations.classes]:
         raise ValueError(f"no class {', '.join(unknown)}; there are {', '.join(excitations.classes)}")
     return {label: excitations.classes.index(label) for label in classes}
+
+
+def limits(excitations: Excitations, blocks: Sequence[str]) -> tuple[float, float]:
+    """Ends of an axis for the mean gates of these blocks: 0 and 1, −1 for tanh, more than 1 where a ReLU gate is."""
+    unknown = [name for name in blocks if name not in excitations]
+    if unknown or not blocks:
+        raise ValueError(f"no block {', '.join(unknown) or 'given'}; there are {', '.join(excitations)}")
+    gates = [excitations[name] for name in blocks]
+    return min(g.span[0].item() for g in gates), max(max(g.span[1].item(), g.mean.max().item()) for g in gates)
 
 
 def class_lines(axis: Axes, means: Mapping[str, ArrayLike], overall: ArrayLike) -> None:
@@ -82,14 +92,15 @@ def gate_map(excitations: Excitations, blocks: Sequence[str], classes: Sequence[
         classes: names of the classes from the top down; all, in their own order, unless given.
     """
     rows = rows_of(excitations, excitations.classes if classes is None else classes)
+    low, high = limits(excitations, blocks)
     figure, axes = canvas(len(blocks), 1, (10, (0.55 + 0.14 * len(rows)) * len(blocks)), squeeze=False)
     for name, axis in zip(blocks, axes.flat, strict=True):
         gates = excitations[name]
         order = gates.specificity().argsort(descending=True)
         picture = axis.imshow(
             gates.mean[list(rows.values())][:, order].numpy(),
-            vmin=0,
-            vmax=1,
+            vmin=low,
+            vmax=high,
             cmap="cividis",
             aspect="auto",
             interpolation="nearest",

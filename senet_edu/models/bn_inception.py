@@ -55,7 +55,10 @@ def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> n
 
 
 class HalvingPool(nn.Module):
-    """3×3 max pooling with stride 2, its windows from the first pixel on, as in Caffe; n pixels become ⌈n/2⌉."""
+    """3×3 max pooling with stride 2, its windows from the first pixel on; n pixels become ⌈n/2⌉.
+
+    For even n as in Caffe; for odd n one more, as the convolutions of stride 2 beside it put out.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]

@@ -13,8 +13,6 @@ from senet_edu.models import create_model
 from senet_edu.models.registry import NETWORKS, Network, find
 from senet_edu.placement.residual import Placement
 
-TOLERANCE = 0.005  # of the printed multiply-adds; a larger difference needs a note
-
 
 @dataclass(frozen=True)
 class Row:

@@ -134,8 +134,9 @@ def find_places(backbone: nn.Module, placement: Placement) -> list[Place]:
                 why = f" ({error})"
     if isinstance(config := getattr(backbone, "config", None), dict) and "name" in config:
         why = f" ({config['name']} of `create_model`, which builds networks with SE itself: see `list_models`)"
-    example = [(name, m.out_channels) for name, m in backbone.named_modules() if isinstance(m, nn.Conv2d)][-1:]
-    name, channels = example[0] if example else ("features.3", 64)
+    convolutions = [(name, m.out_channels) for name, m in backbone.named_modules() if isinstance(m, nn.Conv2d)]
+    # an example from the middle: the last one may put out the classes
+    name, channels = convolutions[len(convolutions) // 2] if convolutions else ("features.3", 64)
     raise ValueError(
         f"add_se does not know this {type(backbone).__name__}{why}; it knows {KNOWN}. Say yourself which modules SE "
         f"blocks shall follow, by name, with the channels they put out: add_se(net, after={{{name!r}: {channels}}}); "

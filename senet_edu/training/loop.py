@@ -69,7 +69,7 @@ def fit(
         started_from: what the weights of `model` are, if they are not fresh: a sentence for the record. A checkpoint of
             a run that began with others is refused.
         progress: show a progress bar with loss, accuracy, images a second and time left.
-        on_epoch: called with the history after each epoch, e.g. `figures.LiveCurves()`.
+        on_epoch: called with the history after each epoch, e.g. `figures.LiveCurves("SE-ResNet-18")`.
 
     Raises:
         ValueError: images, labels (also those of `validation`) and logits do not fit together, there are none, or too

@@ -51,8 +51,9 @@ export function limits(rows, z) {
   const [lowest, highest] = extent([...z]);
   const margin = (most - least) / 2 || 1;
   const step = Number(((most - least + 2 * margin) / 100).toPrecision(1));
-  const low = Math.floor(Math.min(least - margin, lowest) / step) * step;
-  return { low, high: Math.ceil(Math.max(most + margin, highest) / step) * step, step };
+  const rounding = 1e-6; // a number on the grid divided by the step is not quite whole
+  const low = Math.floor(Math.min(least - margin, lowest) / step + rounding) * step;
+  return { low, high: Math.ceil(Math.max(most + margin, highest) / step - rounding) * step, step };
 }
 
 /** Index of the largest |value|. */
@@ -81,7 +82,7 @@ export function facts(state, { channels, hidden, weights }, reduction) {
   const offBefore = before.a.filter((value) => value <= 0).length;
   return [
     ["channels C", whole(channels), ""],
-    ["hidden width", whole(hidden), hidden === exact ? "C / r" : `C / r is ${exact}; this block keeps ${hidden}`],
+    ["hidden width", whole(hidden), hidden === exact ? "C / r" : `C / r is ${Number(exact.toFixed(2))}; this block keeps ${hidden}`],
     ["weights added", whole(weights), `2 · ${channels} · ${hidden} in W₁ and W₂, ${biases || "no"} biases`],
     [`z of channel ${c}`, gate(z[c]), `at the start ${gate(first[c])}`],
     ["hidden units off", `${off.length} of ${hidden}`, `at the start ${offBefore}`],

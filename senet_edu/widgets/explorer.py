@@ -77,5 +77,11 @@ class Explorer(anywidget.AnyWidget):
     shown: tuple[str, ...] = ()
     _css = read("explorer.css")
 
+    def __init__(self, **traits: Any) -> None:
+        if unknown := traits.keys() - set(self.trait_names()):
+            known = ", ".join(self.shown)
+            raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}; it takes {known}")
+        super().__init__(**traits)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.shown)})"

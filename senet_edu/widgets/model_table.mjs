@@ -1,6 +1,6 @@
 // The table of named networks as counted, to be sorted by any of its columns.
 
-import { element } from "./parts.mjs";
+import { element, follow, save } from "./parts.mjs";
 
 /** What the columns are called, and how they write a row. */
 export const COLUMNS = {
@@ -36,9 +36,7 @@ function render({ model, el }) {
   const heads = Object.entries(COLUMNS).map(([key, [label]]) => {
     const button = element("button", { type: "button", "data-lm-suppress-shortcuts": "true" }, label);
     button.addEventListener("click", () => {
-      model.set("descending", model.get("sort") === key && !model.get("descending"));
-      model.set("sort", key);
-      model.save_changes();
+      save(model, { descending: model.get("sort") === key && !model.get("descending"), sort: key });
     });
     return { key, root: element("th", { scope: "col" }, button) };
   });
@@ -64,10 +62,7 @@ function render({ model, el }) {
   around.dataset.lmSuppressShortcuts = "true"; // the arrow keys scroll it
   const list = element("ol", { class: "notes" }, ...known.map((note) => element("li", {}, note)));
   el.append(element("section", { class: "senet-explorer sortable", "aria-label": "Table of networks" }, status, around, list));
-  const moved = ["change:sort", "change:descending"];
-  moved.forEach((event) => model.on(event, draw));
-  draw();
-  return () => moved.forEach((event) => model.off(event, draw));
+  return follow(model, ["sort", "descending"], draw);
 }
 
 export default { render };

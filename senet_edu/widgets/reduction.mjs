@@ -18,7 +18,7 @@ export function facts(row, plain, block, channels) {
   const exact = channels / row.reduction;
   return [
     ["channels C", whole(channels), ""],
-    ["hidden width", whole(hidden), hidden === exact ? "C / r" : `C / r is ${exact}; these networks keep at least ${hidden}`],
+    ["hidden width", whole(hidden), hidden === exact ? "C / r" : `C / r is ${Number(exact.toFixed(2))}; these networks keep at least ${hidden}`],
     ["weights in this block", whole(row.se_weights_per_block[block]), "biases included"],
     ["weights in all SE blocks", whole(row.se_weights), `${percent(row.se_weights / row.parameters)} of the network's`],
     ["accuracy", percent(row.accuracy), `one seed, single view; plain network ${percent(plain.accuracy)}`],

@@ -35,6 +35,8 @@ def folded(network: nn.Module) -> ResNet:
         raise ValueError("the page computes SE-ResNet-18 and its kin: two 3×3 convolutions and an SE block a unit")
     if any(unit.placement != "standard" for unit in units):
         raise ValueError("the page computes SE blocks in the standard place only")
+    if not isinstance(network.maxpool, nn.Identity):
+        raise ValueError("the page computes the stem for CIFAR-10 only, which has no pooling")
     if any((block.squeeze, type(block.gate)) != ("avg", nn.Sigmoid) for block in se_blocks(network).values()):
         raise ValueError("the page computes SE blocks with average pooling and a sigmoid only")
     network = copy.deepcopy(network).eval()

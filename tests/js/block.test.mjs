@@ -58,12 +58,17 @@ test("facts and sentence say the same", () => {
   const still = compute(BLOCK, 0, {}, 0);
   assert.match(sentence(still, 1), /0 of 2 gates moved by more than 0\.01\.$/);
   assert.equal(facts(still, { ...SIZES, weights: 8 }, 2)[1][2], "C / r is 1; this block keeps 2");
+  assert.equal(facts(still, { ...SIZES, channels: 16, weights: 8 }, 3)[1][2], "C / r is 5.33; this block keeps 2");
   assert.equal(facts(still, { ...SIZES, weights: 8 }, 2)[2][2], "2 · 2 · 2 in W₁ and W₂, no biases");
 });
 
 test("the slider's ends hold every start with room, and wherever z is", () => {
   const { low, high, step } = limits(BLOCK.z, [0, 9]);
   assert.ok(low < 0 && high >= 9 && step > 0);
+  for (let most = 0.1; most < 3; most += 0.1) { // at one of its ends the slider stays as long as it was
+    const first = limits([[0, most]], [0]);
+    for (const end of ["low", "high"]) assert.deepEqual(limits([[0, most]], [first[end]]), first);
+  }
   const flat = limits([[0, 0]], [0, 0]);
   assert.ok(flat.low < 0 && flat.high > 0 && flat.step > 0);
 });
