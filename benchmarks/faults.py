@@ -1,6 +1,6 @@
 """Break training in every way that we know, at random, and count what came out.
 
-    python benchmarks/faults.py --seed 0            # ten minutes or so; writes runs/bench/faults.json; POSIX
+    python benchmarks/faults.py --seed 0            # a quarter of an hour; writes runs/bench/faults.json; POSIX
 
 Each trial trains a small SE network on drawn images. It is as it should be when the fault is named in words, or when
 the finished run has the weights and curves of one that nothing disturbed, bit for bit. Everything else is counted as
@@ -14,7 +14,6 @@ import itertools
 import os
 import random
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil  # comes with Accelerate
 import torch
 
 import senet_edu as se
@@ -100,8 +100,7 @@ def one_of_two_killed(out: Path, draw: random.Random) -> Iterator[bool]:
         process = child(folder, LAUNCH)
         wait_for_checkpoint(folder, process)
         time.sleep(draw.uniform(0, 1))
-        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        os.kill(int(draw.choice(workers)), signal.SIGKILL)
+        draw.choice(psutil.Process(process.pid).children()).kill()
         ended = process.wait(timeout=120)
         yield ended != 0 and child(folder, LAUNCH).wait() == 0 and finished(folder) == wanted
 
@@ -194,7 +193,14 @@ def main() -> None:
         return
 
     draw, started = random.Random(options.seed), results.now()
-    record: dict[str, Any] = {"name": "faults", "seed": options.seed, "kills": options.kills, "tried": {}, "wrong": {}}
+    record: dict[str, Any] = {
+        "name": "faults",
+        "data": "drawn shapes",
+        "seed": options.seed,
+        "kills": options.kills,
+        "tried": {},
+        "wrong": {},
+    }
 
     def tally(what: str, found: list[bool]) -> None:
         record["tried"][what], record["wrong"][what] = len(found), found.count(False)

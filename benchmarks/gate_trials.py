@@ -70,9 +70,6 @@ TRIALS = {
     "norms-decayed": Trial("weight decay on gains and biases", recipe=DECAYED),
     "plain-norms-decayed": Trial("no SE, weight decay on gains and biases", model=PLAIN, recipe=DECAYED),
     "all-decayed": Trial("weight decay on everything", recipe={"se_weight_decay": 5e-4, **DECAYED}),
-    "norms-decayed-light": Trial(
-        "weight decay 2e-4, also on gains and biases", recipe={"weight_decay": 2e-4, **DECAYED}
-    ),
     "light": Trial("weight decay 2e-4", recipe={"weight_decay": 2e-4}),
     "fast-gates": Trial("SE layers at 4 times the rate", recipe={"se_rate": 4.0}),
     "slow-gates": Trial("SE layers at a quarter of the rate", recipe={"se_rate": 0.25}),

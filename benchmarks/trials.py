@@ -120,7 +120,8 @@ def ship_runs(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Copy the records of finished trials in `out` into the package, and the networks that are to be shipped.
 
-    Trials that the package has already need not be in `out`: a seed more can be run on another machine.
+    Trials that the package has already need not be in `out`: a seed more can be run on another machine, on the same
+    copy of the data and in the same precision. Nothing is written if they differ.
 
     Args:
         out: folder of the trials, whose records lie in a folder of the same name in the package.
@@ -135,7 +136,12 @@ def ship_runs(
         raise SystemExit(f"no finished trial in {out}: run some first")
     shipped = {name: results.load_record(name) for name in results.list_records() if name.startswith(f"{out.name}/")}
     every = shipped | new  # a trial that was run again takes the earlier one's place
-    records = [every[name] | ({"what": what[every[name]["trial"]]} if what else {}) for name in sorted(every)]
+    first = next(iter(every.values()))
+    for record in every.values():
+        if found := results.unlike(first, record, ("data", "device")):
+            raise SystemExit(f"{record['name']} and {first['name']} differ in {', '.join(found)}")
+    named = what or {}
+    records = [r | ({"what": named[r["trial"]]} if r["trial"] in named else {}) for _, r in sorted(every.items())]
     about = {"data": records[0]["data"], **results.circumstances(results.now())}  # before records change the checkout
     for record in records:
         results.write_record(record, results.RECORDS / f"{record['name']}.json")

@@ -516,46 +516,49 @@ widgets.reduction_sliders()
 # From 2 to 16 the error hardly moves, while the weights shrink to an eighth.
 
 # %% [markdown] slideshow={"slide_type": "subslide", "minutes": 3}
-# > **Before you run the next cell:** our four networks with $r$ = 2, 4, 8 and 16 (quarter width, CIFAR-10, one seed each), beside the paper's five. Will the order of $r$ be the same?
+# > **Before you run the next cell:** our networks with $r$ = 2, 4, 8 and 16 (quarter width, CIFAR-10, three seeds or five of each), beside the paper's five. Will the order of $r$ be the same?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# There is no order to compare. Each $r$ was trained with one seed, which gave from 84.68 %<!-- record: reduction-sweep.r2.accuracy --> for $r$ = 2 to 84.04 %<!-- record: reduction-sweep.r4.accuracy --> for $r$ = 4, with 84.33 %<!-- record: reduction-sweep.plain.accuracy --> for the plain network between them. The cell prints how far the four lie apart, and how many of them are below the plain network. Four runs of *one* setting, with four seeds, typically span two standard deviations over seeds (the bars show one, estimated from several kinds of quarter-width network with at least three seeds each, since so few runs of one kind say little about a spread), and often more: luck alone gives such a range. (A second network with $r$ = 2, of another seed, was right on 84.15 %<!-- record: trials/r2-seed1.accuracy -->.) So we rank nothing. What can be said: from $r$ = 2 to 16, no large difference, as in the paper.
+# There is no order to speak of. The mean accuracy is 84.38 %<!-- record: gate-trials.trials.r2.accuracy --> for $r$ = 2, 84.23 %<!-- record: gate-trials.trials.r4.accuracy --> for 4, 84.16 %<!-- record: gate-trials.trials.r8.accuracy --> for 8 and 84.35 %<!-- record: gate-trials.trials.base.accuracy --> for 16, and 84.30 %<!-- record: gate-trials.trials.plain.accuracy --> without SE. Differences from $r$ = 16 with the same seeds are 0.03<!-- record: gate-trials.trials.r2.difference_points -->, -0.11<!-- record: gate-trials.trials.r4.difference_points --> and -0.19<!-- record: gate-trials.trials.r8.difference_points --> points, with standard errors (how far a mean of so few runs typically strays) of 0.16<!-- record: gate-trials.trials.r2.standard_error_points -->, 0.19<!-- record: gate-trials.trials.r4.standard_error_points --> and 0.17<!-- record: gate-trials.trials.r8.standard_error_points -->: all within luck. One network of each told another story: with seed 0 alone $r$ = 2 was first, 84.68 %<!-- record: reduction-sweep.r2.accuracy -->, and $r$ = 4 last, 84.04 %<!-- record: reduction-sweep.r4.accuracy -->. What can be said: from $r$ = 2 to 16, no large difference, as in the paper; differences as small as the paper's, 0.04 points, would take hundreds of runs.
+#
+# (A bar is a standard error: the printed deviation from seed to seed over the root of the number of seeds. The dashed line strays too.)
 #
 # </details>
 
 # %% tags=["nbval-check-output"] slideshow={"slide_type": "notes"}
 sweep = se.results.load_record("reduction-sweep")
-trials = se.results.load_record("gate-trials")["trials"].values()
-several = [trial for trial in trials if len(trial["seeds"]) >= 3]
+trials = se.results.load_record("gate-trials")["trials"]
+ours = {"r = 2": "r2", "r = 4": "r4", "r = 8": "r8", "r = 16": "base", "no SE": "plain"}
+print("        seeds  SE weights  mean accuracy   minus r = 16, same seeds")
+for kind, name in ours.items():
+    trial = trials[name]
+    d, e = trial["difference_points"], trial["standard_error_points"]
+    difference = "" if d is None else f"{d:+.2f} ± {e:.2f} points"
+    added = sweep["r16" if name == "base" else name].get("se_weights", 0)
+    print(f"{kind:6} {len(trial['seeds']):6} {added:11,} {trial['accuracy']:14.2%}   {difference}")
+
+# So few runs of one kind say little about a spread: it is estimated from all kinds with at least three seeds.
+several = [trial for trial in trials.values() if len(trial["seeds"]) >= 3]
 freedom = [len(trial["seeds"]) - 1 for trial in several]
 squares = sum(n * trial["accuracy_sd"] ** 2 for n, trial in zip(freedom, several, strict=True))
 spread = 100 * (squares / sum(freedom)) ** 0.5  # percentage points, over seeds
-for name in ("r2", "r4", "r8", "r16"):
-    row = sweep[name]
-    print(f"{name:4} {row['se_weights']:7,} SE weights of {row['parameters']:,}, accuracy {row['accuracy']:.2%}")
-print(f"plain{sweep['plain']['parameters']:25,}, accuracy {sweep['plain']['accuracy']:.2%}")
-accuracies = [sweep[name]["accuracy"] for name in ("r2", "r4", "r8", "r16")]
-below = sum(accuracy < sweep["plain"]["accuracy"] for accuracy in accuracies)
-print(
-    f"the four span {100 * (max(accuracies) - min(accuracies)):.2f} points; {below} of them are below the plain network"
-)
-print(
-    f"from seed to seed: standard deviation {spread:.2f} points, of {len(several)} kinds of network, 3 or 5 seeds each"
-)
+print(f"from seed to seed: standard deviation {spread:.2f} points, of {len(several)} kinds of network")
 
 # %% tags=["nbval-ignore-output"] slideshow={"slide_type": "fragment"}
-ratios = (2, 4, 8, 16)
-ours = {f"r = {r}": (sweep[f"r{r}"]["se_weights"], 100 * sweep[f"r{r}"]["accuracy"]) for r in ratios}
-errors = {2: 22.29, 4: 22.25, 8: 22.26, 16: 22.28, 32: 22.72}  # table 10
-theirs = {f"r = {r}": (cost.added_weights(RESNET50, r), 100 - error) for r, error in errors.items()}
+means = {kind: 100 * trials[name]["accuracy"] for kind, name in ours.items()}
+plain_mean = means.pop("no SE")
+points = {kind: (sweep[kind.replace(" = ", "")]["se_weights"], mean) for kind, mean in means.items()}
+errors = [spread / len(trials[ours[kind]]["seeds"]) ** 0.5 for kind in means]  # of each mean
+paper = {2: 22.29, 4: 22.25, 8: 22.26, 16: 22.28, 32: 22.72}  # top-1 errors, table 10
+theirs = {f"r = {r}": (cost.added_weights(RESNET50, r), 100 - error) for r, error in paper.items()}
 panels = [
-    ("ours: quarter width, CIFAR-10, one seed", "accuracy, %", ours, 100 * sweep["plain"]["accuracy"]),
+    ("ours: quarter width, CIFAR-10", "mean accuracy, %", points, plain_mean),
     ("the paper: SE-ResNet-50, ImageNet (table 10)", "top-1 accuracy, %", theirs, 100 - 23.30),
 ]
 figures.show(
-    figures.trade_off(panels, [spread, None]),
+    figures.trade_off(panels, [errors, None]),
     alt="Accuracy against the weights that SE adds, on a logarithmic axis, without SE as a dashed line. "
     + "; ".join(f"{t}: {', '.join(f'{k} {y:.2f} %' for k, (_, y) in p.items())}" for t, _, p, _ in panels),
 )
@@ -564,7 +567,7 @@ figures.show(
 # So how to choose? Take the largest $r$ that costs you no more accuracy than you accept to lose, and remember what a seed does.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# From $r = 2$ to 16 the paper's errors differ by 0.04 points at most, and at 32 the error is 0.44 points above that at 16; it gives no spread over seeds. Our single runs cannot tell their four ratios apart, nor do they show that they are equal. (The paper says itself that 16 is a balance of accuracy and weights.)
+# From $r = 2$ to 16 the paper's errors differ by 0.04 points at most, and at 32 the error is 0.44 points above that at 16; it gives no spread over seeds. Our few runs cannot tell their four ratios apart, nor do they show that they are equal. (The paper says itself that 16 is a balance of accuracy and weights.)
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # If 0.1 points are little to you, the paper's table says 16: not the best, but the *trade-off*, nearly as good as any with an eighth of the weights of $r = 2$.
@@ -581,7 +584,7 @@ figures.show(
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # - **The paper says:** SE is nearly free in arithmetic (3.86 to 3.87 billion multiply-adds for ResNet-50) and costs 10 % of the weights; training steps took 190 ms before and 209 ms after, CPU inference 164 and 167 ms. $r = 16$ balances accuracy and weights.
-# - **We measured:** the weights and multiply-adds exactly as the formulas say; time far above the arithmetic, +3.2 %<!-- record: se-overhead.full.forward.overhead --> forward at full width and +8.7 %<!-- record: se-overhead.quarter.forward.overhead --> at a quarter, where there are fewer multiply-adds for each byte; no difference between $r$ = 2 and 16 that one seed could show.
+# - **We measured:** the weights and multiply-adds exactly as the formulas say; time far above the arithmetic, +3.2 %<!-- record: se-overhead.full.forward.overhead --> forward at full width and +8.7 %<!-- record: se-overhead.quarter.forward.overhead --> at a quarter, where there are fewer multiply-adds for each byte; no difference between $r$ = 2 and 16 that three seeds of each could show.
 # - **They differ** in machine, network and images. Ours are small CPUs and a small network; a GPU has its own balance, and we have not measured one.
 # - **Next:** [chapter 04](04_one_block_any_network.ipynb) puts the block into other networks and counts the paper's tables.
 # - **To read:** sections 4 (model and computational complexity) and 6.1 (reduction ratio) of the paper; Williams, Waterman and Patterson, *Roofline*, [doi 10.1145/1498765.1498785](https://doi.org/10.1145/1498765.1498785), on arithmetic for each byte.

@@ -443,7 +443,7 @@ checks.specificity(my_specificity)
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# In SE_5_2 they are not: the trained gates have 0.71<!-- record: se_resnet18-gates.SE_5_2.specificity -->, $z$ has 0.73<!-- record: se_resnet18-gates.SE_5_2.z_specificity -->, and untrained gates have 0.68<!-- record: se_resnet18-gates.SE_5_2.untrained_specificity -->: there the class is in the features. In the other blocks untrained gates are two thirds as specific as trained ones or more; these lead by most in SE_5_1, with 0.46<!-- record: se_resnet18-gates.SE_5_1.specificity --> to 0.36<!-- record: se_resnet18-gates.SE_5_1.untrained_specificity -->. So most of the rise with depth is in $z$ already.
+# In SE_5_2 they are not: the trained gates have 0.71<!-- record: se_resnet18-gates.SE_5_2.specificity -->, $z$ has 0.73<!-- record: se_resnet18-gates.SE_5_2.z_specificity -->, and untrained gates have 0.68<!-- record: se_resnet18-gates.SE_5_2.untrained_specificity -->: there the class is in the features. In the other blocks untrained gates are about two thirds as specific as trained ones or more; these lead by most in SE_5_1, with 0.46<!-- record: se_resnet18-gates.SE_5_1.specificity --> to 0.36<!-- record: se_resnet18-gates.SE_5_1.untrained_specificity -->. So most of the rise with depth is in $z$ already.
 #
 # Movement differs more: here the trained gates move at least twice as far as untrained ones in every block, 0.35<!-- record: se_resnet18-gates.SE_5_2.movement --> in place of 0.14<!-- record: se_resnet18-gates.SE_5_2.untrained_movement --> in SE_5_2. But how far untrained gates move depends on the scale of $W_1$ and $W_2$ before training (ours: normal, with standard deviation $\sqrt{2/C}$ for $W_1$ and $1/\sqrt{\text{hidden}}$ for $W_2$), they are one random draw, and in the quarter-width network the trained gates of SE_3_2 move no further than untrained ones (0.077<!-- record: se_resnet18-quarter-gates.SE_3_2.movement -->, untrained 0.073<!-- record: se_resnet18-quarter-gates.SE_3_2.untrained_movement -->).
 #
@@ -473,7 +473,7 @@ for name in blocks:
 # %% [markdown] slideshow={"slide_type": "notes"}
 # <details><summary>What we found</summary>
 #
-# Over all 10,000 test images it falls from 91.1 %<!-- record: se_resnet18-gates.accuracy --> to 79.1 %<!-- record: se_resnet18-gates.accuracy_frozen -->. (The quarter-width network: from 84.4 %<!-- record: se_resnet18-quarter-gates.accuracy --> to 78.5 %<!-- record: se_resnet18-quarter-gates.accuracy_frozen -->.) The drop is what *this* trained network owes to gates that move. It does not say that a network trained without moving gates would be worse: that is the comparison of [chapter 05](05_train_se_resnet18.ipynb). On the 500 images of the cell below each accuracy is uncertain by 1 to 2 points, which is also why the first is not quite the one at the top of this page.
+# Over all 10,000 test images it falls from 91.1 %<!-- record: se_resnet18-gates.accuracy --> to 79.1 %<!-- record: se_resnet18-gates.accuracy_frozen -->. (The quarter-width network: from 84.4 %<!-- record: se_resnet18-quarter-gates.accuracy --> to 78.5 %<!-- record: se_resnet18-quarter-gates.accuracy_frozen -->.) The drop is what *this* trained network owes to gates that move. It does not say that a network trained without moving gates would be worse: that is the comparison of [chapter 05](05_train_se_resnet18.ipynb). At quick speed the cell below takes 500 images: each accuracy is uncertain by 1 to 2 points, and the first is not quite the one at the top of this page.
 #
 # </details>
 
@@ -553,7 +553,7 @@ else:
 # %% [markdown] slideshow={"slide_type": "slide", "minutes": 4}
 # ## What if a gate were another?
 #
-# Freezing all gates is a large step. A smaller one: put other gates in place of one block's own, for one picture, and let the network go on. Choose a picture or bring your own (it stays in your browser), a block, and its gates. The network computes in the page; so that the page stays small, it is a smaller one, SE-ResNet-18 with a quarter of the channels (16 to 128).
+# Freezing all gates, as above, is a large step. A smaller one: put other gates in place of one block's own, for one picture, and let the network go on. Choose a picture or bring your own (it stays in your browser), a block, and its gates. The network computes in the page; so that the page stays small, it is a smaller one, SE-ResNet-18 with a quarter of the channels (16 to 128).
 
 # %% [markdown] slideshow={"slide_type": "-"}
 # > **Before you move anything:** which will change the network's answer on the largest number of pictures: gates of one (the SE block taken out, its convolutions kept), each channel's mean gate, or the gates of another picture? Is it the same in the first block and in the last?
@@ -649,7 +649,7 @@ figures.show(
 )
 
 # %% [markdown]
-# The distance between two classes' mean gates, averaged over a block's channels: of goldfish and cliff, then the mean over all pairs of the twenty classes, and the widest pair; for comparison the mean and the widest of CIFAR-10's ten classes, in a network of the same width (that of the explorer above). The last column is the class specificity on the twenty, of which $19/999$, about 0.02, is chance.
+# The distance between two classes' mean gates, averaged over a block's channels: of goldfish and cliff, then the mean over all pairs of the twenty classes, and the widest pair; for comparison the mean and the widest of CIFAR-10's ten classes, in a network of the same width (that of the what-if explorer). The last column is the class specificity on the twenty, of which $19/999$, about 0.02, is chance.
 
 
 # %% tags=["nbval-check-output"]

@@ -69,10 +69,11 @@ def scale(u: Tensor, s: Tensor) -> Tensor:
     Raises:
         ValueError: gates of another shape, which might be laid along the wrong axis.
     """
+    n, c, *_ = u.shape
+    if tuple(s.shape) not in ((n, c), (n, c, 1, 1), tuple(u.shape)):
+        raise ValueError(f"gates {list(s.shape)} for maps {list(u.shape)}: asked are [N, C], or one a position")
     if s.dim() == 2:
         s = s[:, :, None, None]  # [N, C, 1, 1]
-    if s.dim() != 4 or s.shape[:2] != u.shape[:2]:
-        raise ValueError(f"gates {list(s.shape)} for maps {list(u.shape)}: asked are [N, C] or one a position")
     return u * s
 
 

@@ -318,6 +318,7 @@ def excitations(
     from senet_edu import figures, results, training
     from senet_edu.excitations import override_gates, record_controls, record_excitations
     from senet_edu.models import se_blocks
+    from senet_edu.training.evaluation import count_right
 
     if run is not None and weights is None:
         name, network = run.resolve().name, results.load_run(run)
@@ -332,15 +333,18 @@ def excitations(
     found = record_excitations(network, images, labels, classes=classes, precision="no", cpu=cpu)
     if se_blocks(network):  # we do not know how those of other libraries begin
         z, untrained = record_controls(network, images, labels, classes=classes, precision="no", cpu=cpu)
-    right = training.evaluate(network, images, labels, precision="no", cpu=cpu).accuracy
-    with override_gates(network, {block: gates.total_mean for block, gates in found.items()}):
-        frozen = training.evaluate(network, images, labels, precision="no", cpu=cpu).accuracy
+    frozen = {block: gates.total_mean for block, gates in found.items()}  # [C] each
+    scores = []
+    for gates in ({}, frozen):
+        with override_gates(network, gates):
+            n, right, _ = count_right(network, images, labels, mirror=False, precision="no", cpu=cpu)
+        scores.append((right.sum() / n.sum()).item())
     if not training.processes.is_main():
         return
     found.save(out / "excitations.safetensors")
     rows = found.summary()
     record: dict[str, Any] = {"name": f"{name}-gates", "network": name, "data": source, "images": len(images)}
-    record |= {"accuracy": right, "accuracy_frozen": frozen}
+    record |= dict(zip(("accuracy", "accuracy_frozen"), scores, strict=True))
     record |= {str(row["block"]): {key: row[key] for key in row if key != "block"} for row in rows}
     for block in se_blocks(network):
         record[block]["z_specificity"] = z[block].specificity().mean().item()
@@ -363,7 +367,7 @@ def excitations(
     typer.echo("  ".join(f"{key:>11}" for key in rows[0]))
     for row in rows:
         typer.echo("  ".join(f"{v:>11.3f}" if isinstance(v, float) else f"{v!s:>11}" for v in row.values()))
-    typer.echo(f"{right:.2%} of {len(images):,} images right; with every gate frozen at its mean {frozen:.2%}.")
+    typer.echo(f"{scores[0]:.2%} of {len(images):,} images right; with every gate frozen at its mean {scores[1]:.2%}.")
     typer.echo(f"Figures and table are in {out}.")
 
 

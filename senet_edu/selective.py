@@ -69,8 +69,9 @@ class BranchConv2d(nn.Conv2d):
     """A convolution that avoids a wrong gradient: if grouped, dilated and in bfloat16, on a CPU in the NCHW layout.
 
     In channels_last, the layout of the batches of `training.fit`, PyTorch 2.15's weight gradient of such a convolution
-    in bfloat16 is garbage on a CPU, often not a number. (Seen at 32×32 with stride 1 on an AMD EPYC; without groups,
-    or without dilation, it is right.) Compiled code chooses its layouts itself; there it computes in float32.
+    in bfloat16 is garbage on a CPU, often not a number. Zeros are its only padding. (Seen at 32×32 with stride 1 on an
+    AMD EPYC; without groups, or without dilation, it is right.) Compiled code chooses its layouts itself; there it
+    computes in float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -146,11 +147,6 @@ class SKConv(nn.Module):
             )
         if stride < 1 or min(self.dilations) < 1:
             raise ValueError(f"stride = {stride} and dilations {self.dilations}: whole numbers, at least 1")
-        if reduction < 1 or max(out_channels // reduction, min_width) < 1:
-            raise ValueError(
-                f"reduction = {reduction}, at least 1, and min_width = {min_width} leave no hidden unit for "
-                f"{out_channels} channels"
-            )
         if odd := [g for g in self.groups if g < 1 or channels % g or out_channels % g]:
             raise ValueError(f"groups of {odd} do not divide {channels} channels in and {out_channels} out")
         self.branches = nn.ModuleList(
@@ -163,6 +159,10 @@ class SKConv(nn.Module):
         )
         self.channels, self.attends = out_channels, attention and branches > 1
         if self.attends:
+            if reduction < 1 or max(out_channels // reduction, min_width) < 1:
+                raise ValueError(
+                    f"C = {out_channels}, r = {reduction} (at least 1) and min_width = {min_width} leave z no unit"
+                )
             width = hidden_width(out_channels, reduction, min_width)  # d
             self.fc1 = nn.Linear(out_channels, width, bias=False)  # W [d, C]
             self.norm = nn.BatchNorm1d(width)  # B

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from senet_edu import results
@@ -102,3 +103,18 @@ def test_trials_from_their_names_to_shipped_records(
     later = results.load_record("gate-trials")["trials"]
     assert later["normalised-z"]["seeds"] == [0, 1] and later["base"] == summary["base"]
     assert results.load_record("trials/base-seed1") == base and results.load_record("quarter-pairs")["baseline"]
+
+    path = tmp_path / "runs" / "trials" / "normalised-z-seed1" / "record.json"
+    results.write_record(results.read_record(path) | {"data": "other shapes", "accuracy": 0.0}, path)
+    with pytest.raises(SystemExit, match="normalised-z-seed1 and trials/base-seed0 differ in data"):
+        trials.main("", ["ship"], gate_trials.TRIALS, gate_trials.run, gate_trials.ship)
+    assert results.load_record("trials/normalised-z-seed1")["data"] == "drawn shapes", "nothing is written"
+
+
+def test_the_ordinary_loop_goes_on_for_as_long_as_it_is_measured(
+    script: Any, monkeypatch: pytest.MonkeyPatch, one_thread: None
+) -> None:
+    training = script("training")
+    monkeypatch.setattr(training.se, "load_cifar10", lambda split: shapes(10 * training.BATCH // 10, seed=0))
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 10))
+    assert training.ordinary(network, torch.optim.SGD(network.parameters()), steps=3, workers=0, fast=False) > 0

@@ -115,6 +115,12 @@ def test_scale_multiplies_each_map_by_its_gate(u, by_position):
     assert torch.equal(scale(u, s), wanted)
 
 
+@pytest.mark.parametrize("shape", [(4,), (3, 2), (2, 3, 4, 1), (1, 3), (2, 3, 4)])
+def test_gates_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=rf"gates \[{', '.join(map(str, shape))}\] for maps \[2, 3, 4, 4\]"):
+        scale(torch.ones(2, 3, 4, 4), torch.ones(shape))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_gates_of_one_give_the_input_back_bit_for_bit(dtype):
     u = normal(2, 3, 4, 5, dtype=dtype)

@@ -25,7 +25,7 @@ from senet_edu.course import CourseError, run_chapter
 from senet_edu.data import TINY_IMAGENET_CLASSES, DataError, load_cifar10, shapes
 from senet_edu.excitations import Excitations, record_excitations
 from senet_edu.models import create_model
-from senet_edu.training import Evaluation, Recipe, TrainingError
+from senet_edu.training import Recipe, TrainingError
 
 TINY = ["--width", "0.0625", "--epochs", "2", "--batch-size", "20", "--cpu", "--precision", "no"]
 
@@ -75,12 +75,12 @@ def test_the_second_score_of_excitations_has_every_gate_at_its_mean(
     invoke("train", tmp_path / "run", "--data", images, *TINY)
     movements = []
 
-    def score(network: torch.nn.Module, *images_and_labels: torch.Tensor, **options: Any) -> Evaluation:
+    def count(network: torch.nn.Module, *images_and_labels: torch.Tensor, mirror: bool, **options: Any) -> torch.Tensor:
         gates = record_excitations(network, *images_and_labels, **options)
         movements.append(max(block.movement().max().item() for block in gates.values()))
-        return Evaluation(accuracy=1 / (1 + len(movements)), flipped=0.0, per_class=[])
+        return torch.tensor([[1 + len(movements)], [1], [1]])
 
-    monkeypatch.setattr(training, "evaluate", score)
+    monkeypatch.setattr(training.evaluation, "count_right", count)
     said = invoke("excitations", tmp_path / "out", "--run", tmp_path / "run", "--data", images, "--cpu")
     assert "50.00% of 10 images right; with every gate frozen at its mean 33.33%" in said
     record = json.loads((tmp_path / "out" / "record.json").read_text(encoding="utf-8"))

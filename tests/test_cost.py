@@ -202,6 +202,12 @@ def test_time_is_that_on_the_wall_unless_asked() -> None:
     assert cost.median_seconds({"nap": nap}, repeats=1, clock=time.process_time)["nap"] < 0.02
 
 
+def test_a_module_without_weights_is_counted_in_float32() -> None:
+    assert cost.multiply_adds(torch.nn.ReLU()) == 0
+    moved = cost.memory_traffic(torch.nn.ReLU(), (3, 8, 8))
+    assert moved["ReLU"] == sum(moved.values()) == 2 * 4 * 3 * 8 * 8
+
+
 def test_what_is_read_from_a_list_counts() -> None:
     """A concatenation reads all its parts."""
 

@@ -283,6 +283,11 @@ def test_a_sample_may_be_a_mask(network, images) -> None:
     assert torch.equal(found["SE_2_1"].sample, by_index["SE_2_1"].sample)
 
 
+def test_a_mask_of_another_length_is_refused(network, images) -> None:
+    with pytest.raises(ValueError, match=r"a mask of \[3\] for 60 images"):
+        se.record_excitations(network, *images, sample=torch.ones(3, dtype=torch.bool), cpu=True)
+
+
 def test_a_block_that_is_called_twice_is_refused(network, images) -> None:
     """Its second call would be filed under the next images."""
     twice = torch.nn.Sequential(network, torch.nn.Linear(10, 10))

@@ -171,6 +171,10 @@ def test_gates_below_0_and_above_1_are_drawn() -> None:
     relu = Excitations({"relu": statistics_of(3 * GATES, LABELS, 2, (0.0, 1.0))}, SMALL.classes)
     (axis,) = figures.class_gates(relu, ["relu"], ["first"]).axes
     assert axis.get_ylim() == (0, pytest.approx(3 * 0.92))
+    (axis,) = figures.class_gates(relu, ["relu"], ["first"], spread=True).axes
+    assert axis.get_ylim() == (0, pytest.approx(3 * (0.82 + 0.1)))
+    lacking = Excitations({"relu": statistics_of(3 * GATES, LABELS, 3, (0.0, 1.0))}, ("first", "second", "none"))
+    assert figures.class_gates(lacking, ["relu"], ["first"]).axes[0].get_ylim()[1] > 2
     with pytest.raises(ValueError, match="no block SE_9_9; there are relu"):
         figures.class_gates(relu, ["SE_9_9"], ["first"])
     with pytest.raises(ValueError, match="no block given"):

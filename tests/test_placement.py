@@ -516,6 +516,7 @@ def test_a_backbone_of_another_kind_by_hand() -> None:
         add_se(net)
     (name, channels), *_ = re.findall(r"after=\{'([\w.]+)': (\d+)\}", str(refusal.value))
     assert net.get_submodule(name).out_channels == int(channels)
+    assert name.startswith("features."), "the last convolution puts out the classes"
     x = torch.randn(1, 3, 64, 64).double()
     with torch.no_grad():
         wanted = net(x)

@@ -267,11 +267,16 @@ def test_the_train_command_as_readme_launches_it(tmp_path: Path, machines: int) 
         call = [sys.executable, "-m", "accelerate.commands.launch", *shlex.split(f"{own} {small}")[2:]]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         started.append(subprocess.Popen(call, cwd=tmp_path / str(rank), env=package_path(), **pipes))
-    said = [process.communicate(timeout=200)[0] for process in started]
+    try:
+        said = [process.communicate(timeout=200)[0] for process in started]
+    finally:
+        for process in started:
+            process.kill()
     assert [process.returncode for process in started] == [0] * machines, said
     record = json.loads((tmp_path / "0" / "runs" / "mine" / "record.json").read_text(encoding="utf-8"))
     assert record["processes"] == 2
-    assert [path for path in (tmp_path / "1").rglob("*") if path.is_file()] == []
+    if machines == 2:
+        assert list((tmp_path / "1").iterdir()) == []
 
 
 @needs_fork

@@ -38,7 +38,7 @@ def test_shipped_records_are_complete(name: str) -> None:
     assert record["name"] == name
     assert record.keys() >= KEYS
     assert "+changes" not in record["commit"]
-    if "accuracy" in record:
+    if "history" in record or "model" in record:
         assert record.keys() >= {"model", "recipe", "seed", "history", "accuracy_per_class", "precision", "device"}
         assert len(record["history"]) == record["recipe"]["epochs"]
         assert statistics.mean(record["accuracy_per_class"]) == pytest.approx(record["accuracy"], abs=1e-4)
@@ -256,7 +256,8 @@ def test_the_summary_of_trials_follows_from_their_records() -> None:
 
 
 def test_trials_are_of_the_size_that_the_course_asks() -> None:
-    """At least six epochs on all training images, from a commit without changes; the name says what it is."""
+    """Three seeds, at least six epochs on all training images, no changes in the checkout; the name says what it is."""
+    assert min(len(row["seeds"]) for row in results.load_record("gate-trials")["trials"].values()) >= 3
     for record in trials():
         assert record["recipe"]["epochs"] >= 6
         assert record["data"].startswith("all 60,000 CIFAR-10 images")

@@ -326,6 +326,15 @@ def sized(first, second, forward=Linear.forward):
     return type("MySE", (Linear,), {"__init__": __init__, "forward": forward})
 
 
+def relu6_without_biases(c, r):
+    two = [nn.Linear(c, c // r, bias=False), nn.ReLU6(), nn.Linear(c // r, c, bias=False), nn.Sigmoid()]
+    gates = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), *two)
+    block = nn.Module()
+    block.gates = gates
+    block.forward = lambda u: u * gates(u)[:, :, None, None]
+    return block
+
+
 def lazy(c, r):
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(c // r), nn.ReLU(), nn.LazyLinear(c))
 
@@ -401,6 +410,7 @@ WRONG["se_block"] = [
     (se_like(gate=torch.tanh), "tanh in place of the sigmoid"),
     (se_like(between=torch.sigmoid, gate=torch.relu), "changed places"),
     (se_like(between=F.relu6), "ReLU6"),
+    (relu6_without_biases, "ReLU6"),
     (lazy, "A lazy layer has no size"),
     (se_like(pool=lambda u: u.amax((2, 3))), "max pooling"),
     (se_like(pool=lambda u: u.mean((1, 2))), "pooled over the channels and the height (dim=(1, 2))"),
@@ -560,6 +570,7 @@ RIGHT["parameter_groups"] = {
     "by module": groups_by_module,
     "by name, generators": groups_by_name,
     "one a parameter": group_a_parameter,
+    "named": lambda model, decay: [{"weight_decay": 0.0, **g} for g in groups_named_with_default(model, decay)],
 }
 WRONG["parameter_groups"] = [
     (split(se_name, keep=lambda n: not se_name(n)), "never trained"),

@@ -249,18 +249,20 @@ def feature_maps(generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:
 
 
 def excite_case(generator: torch.Generator, n: int, channels: int, hidden: int) -> Case:
-    w1, w2, b1, b2 = random_weights(generator, channels, hidden)
-    return Case({"z": 2 * normal(generator, n, channels), "w1": w1, "w2": w2, "b1": b1, "b2": b2})
+    z = 2 * normal(generator, n, channels)
+    w1, w2, b1, b2 = random_weights(generator, z, hidden)
+    return Case({"z": z, "w1": w1, "w2": w2, "b1": b1, "b2": b2})
 
 
-def random_weights(generator: torch.Generator, channels: int, hidden: int) -> Weights:
+def random_weights(generator: torch.Generator, z: Tensor, hidden: int) -> Weights:
     """W₁ [hidden, C], W₂ [C, hidden], b₁ [hidden], b₂ [C], large enough for gates far from 0.5.
 
-    The first hidden unit is always on, and beyond 6, where a ReLU6 would cut it off.
+    For the first image of z [N, C] the first hidden unit is on, at 9 or so: a ReLU6 would cut it off at 6.
     """
+    channels = z.shape[1]
     w1 = normal(generator, hidden, channels) / channels**0.5
     w2 = 2 * normal(generator, channels, hidden) / hidden**0.5
     b1, b2 = normal(generator, hidden), normal(generator, channels)
-    b1[0] = 8
-    w2[:, 0] /= 8
+    w1[0] = 9 * z[0] / (z[0] @ z[0])
+    w2[:, 0] /= 4
     return w1, w2, b1, b2

@@ -262,6 +262,6 @@ def se_case(
     biases: tuple[bool, bool],
 ) -> Case:
     u = feature_maps(generator, (n, channels, *size))
-    w1, w2, b1, b2 = random_weights(generator, channels, hidden)
+    w1, w2, b1, b2 = random_weights(generator, u.mean(dim=(2, 3)), hidden)
     weights = {"w1": w1, "w2": w2, "b1": b1 if biases[0] else None, "b2": b2 if biases[1] else None}
     return Case({"u": u, **weights}, label=f"MySE({channels}, {channels // hidden}) and u {list(u.shape)}")

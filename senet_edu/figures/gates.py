@@ -40,7 +40,7 @@ def class_gates(
         channels: how many channels to sample.
         width: inches; letters stay as they are, so in a narrow figure of few blocks they are large.
     """
-    rows, (low, high) = rows_of(excitations, classes), limits(excitations, blocks)
+    rows, (low, high) = rows_of(excitations, classes), limits(excitations, blocks, spread)
     figure, axes = panels(blocks, min(2, len(blocks)), 2.5, "sampled channel", "mean gate", width)
     for name, axis in zip(blocks, axes.flat, strict=False):
         gates = excitations[name]
@@ -65,13 +65,19 @@ def rows_of(excitations: Excitations, classes: Sequence[str]) -> dict[str, int]:
     return {label: excitations.classes.index(label) for label in classes}
 
 
-def limits(excitations: Excitations, blocks: Sequence[str]) -> tuple[float, float]:
-    """Ends of an axis for the mean gates of these blocks: 0 and 1, −1 for tanh, more than 1 where a ReLU gate is."""
+def limits(excitations: Excitations, blocks: Sequence[str], spread: bool = False) -> tuple[float, float]:
+    """Ends of an axis for the mean gates of these blocks: 0 and 1, −1 for tanh, more than 1 where a ReLU gate is.
+
+    With `spread` a standard deviation above the means has its place too.
+    """
     unknown = [name for name in blocks if name not in excitations]
     if unknown or not blocks:
         raise ValueError(f"no block {', '.join(unknown) or 'given'}; there are {', '.join(excitations)}")
     gates = [excitations[name] for name in blocks]
-    return min(g.span[0].item() for g in gates), max(max(g.span[1].item(), g.mean.max().item()) for g in gates)
+    if all(g.span[1] == 1 and g.mean.nan_to_num().max() <= 1 for g in gates):  # σ and tanh end there
+        return min(g.span[0].item() for g in gates), 1.0
+    highest = [(g.mean + (g.variance.sqrt() if spread else 0)).nan_to_num().max().item() for g in gates]
+    return min(g.span[0].item() for g in gates), max(1.0, *highest)
 
 
 def class_lines(axis: Axes, means: Mapping[str, ArrayLike], overall: ArrayLike) -> None:
