@@ -78,13 +78,13 @@ def test_the_second_score_of_excitations_has_every_gate_at_its_mean(
     def count(network: torch.nn.Module, *images_and_labels: torch.Tensor, mirror: bool, **options: Any) -> torch.Tensor:
         gates = record_excitations(network, *images_and_labels, **options)
         movements.append(max(block.movement().max().item() for block in gates.values()))
-        return torch.tensor([[1 + len(movements)], [1], [1]])
+        return torch.tensor([[2 ** len(movements)], [1], [1]])
 
     monkeypatch.setattr(training.evaluation, "count_right", count)
     said = invoke("excitations", tmp_path / "out", "--run", tmp_path / "run", "--data", images, "--cpu")
-    assert "50.00% of 10 images right; with every gate frozen at its mean 33.33%" in said
+    assert "50.00% of 10 images right; with every gate frozen at its mean 25.00%" in said
     record = json.loads((tmp_path / "out" / "record.json").read_text(encoding="utf-8"))
-    assert (record["accuracy"], record["accuracy_frozen"]) == (1 / 2, 1 / 3)
+    assert (record["accuracy"], record["accuracy_frozen"]) == (1 / 2, 1 / 4)
     own, frozen = movements
     assert own > 1e-3 and frozen < 1e-6
 
@@ -423,13 +423,14 @@ def test_bench_lists_the_measurements_and_runs_one(tmp_path: Path, monkeypatch: 
     listed = invoke("bench")
     assert [line.split()[0] for line in listed.splitlines()] == [
         "explorers",
+        "faults",
         "loading",
         "recording",
         "se_overhead",
         "training",
     ]
     assert "How fast SE-ResNet-18 trains" in listed
-    with pytest.raises(ValueError, match="no measurement 'speed'; there are explorers, loading"):
+    with pytest.raises(ValueError, match="no measurement 'speed'; there are explorers, faults"):
         invoke("bench", "speed")
 
     for folder, name in (("notebooks", "00_start.py"), ("benchmarks", "tiny.py")):
