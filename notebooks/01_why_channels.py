@@ -29,7 +29,7 @@
 # %% [markdown]
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
-# | time to run | 52 s<!-- record: chapter-times.01_why_channels.seconds --> | about the same: fifteen tiny networks train on its CPU (estimated, nobody here has measured it) |
+# | time to run | 48 s<!-- record: chapter-times.01_why_channels.seconds --> | about the same: fifteen tiny networks train on its CPU (estimated, nobody here has measured it) |
 # | download | none: the photograph comes with matplotlib, all else is drawn | the same |
 
 # %% [markdown] slideshow={"slide_type": "notes"}

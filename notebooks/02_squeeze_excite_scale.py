@@ -29,7 +29,7 @@
 # %% [markdown]
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
-# | time to run | 7 s<!-- record: chapter-times.02_squeeze_excite_scale.seconds --> | the same: nothing is trained (estimated) |
+# | time to run | 6 s<!-- record: chapter-times.02_squeeze_excite_scale.seconds --> | the same: nothing is trained (estimated) |
 # | download | CIFAR-10, once: 170 MB | the same |
 
 # %% [markdown] slideshow={"slide_type": "notes"}

@@ -30,7 +30,7 @@
 # | | quick: two CPU cores | full: a Colab T4 |
 # |---|---|---|
 # | what is trained | a quarter of the channels, 5,000 images, 4 epochs | all channels, 50,000 images, 26 epochs |
-# | time to run | 39 s<!-- record: chapter-times.05_train_se_resnet18.seconds --> | about 20 minutes (estimated, nobody here has measured a T4: two networks of 26 epochs of 167 TFLOP each, at 8 TFLOP/s, take 18) |
+# | time to run | 38 s<!-- record: chapter-times.05_train_se_resnet18.seconds --> | about 20 minutes (estimated, nobody here has measured a T4: two networks of 26 epochs of 167 TFLOP each, at 8 TFLOP/s, take 18) |
 # | GPU memory | none | about 3 GB (estimated: what 512 images leave in a ResNet-18 for the backward pass, in 16 bits) |
 # | download | CIFAR-10, once: 170 MB | the same |
 

@@ -29,7 +29,7 @@
 # %% [markdown]
 # | | two CPU cores | a Colab T4 |
 # |---|---|---|
-# | time to run | 17 s<!-- record: chapter-times.07_what_the_gates_learned.seconds --> | 20 seconds (estimated: a few passes over 10,000 images) |
+# | time to run | 14 s<!-- record: chapter-times.07_what_the_gates_learned.seconds --> | 20 seconds (estimated: a few passes over 10,000 images) |
 # | download | CIFAR-10, once: 170 MB | the same |
 
 # %% [markdown] slideshow={"slide_type": "notes"}

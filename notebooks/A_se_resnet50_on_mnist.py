@@ -30,7 +30,7 @@
 # | | quick: two CPU cores | full: a Colab T4 |
 # |---|---|---|
 # | what is trained | a quarter of the channels, 5 epochs of 8,000 images | all channels, 10 epochs of 60,000 images |
-# | time to run | 36 s<!-- record: chapter-times.A_se_resnet50_on_mnist.seconds --> | about 10 minutes (estimated, nobody here has measured a T4: 4,680 steps of an eighth of a second) |
+# | time to run | 35 s<!-- record: chapter-times.A_se_resnet50_on_mnist.seconds --> | about 10 minutes (estimated, nobody here has measured a T4: 4,680 steps of an eighth of a second) |
 # | GPU memory | none | less than 2 GB (estimated from the weights and the small maps) |
 # | download | MNIST, once: 12 MB | the same |
 
