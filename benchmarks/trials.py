@@ -67,10 +67,15 @@ def finished(out: Path) -> list[dict[str, Any]]:
     return [results.read_record(f / "record.json") for f in folders if measured(f)]
 
 
-def refuse_other_runs(records: Mapping[str, dict[str, Any]], first: str) -> None:
-    """A SystemExit if a run differs from the `first` in more than its network: then they cannot stand side by side."""
+def refuse_other_runs(
+    records: Mapping[str, dict[str, Any]], first: str, among: Sequence[str] = results.comparisons.ALIKE
+) -> None:
+    """A SystemExit if a run differs from the `first` in one of these: then they cannot stand side by side.
+
+    By default in more than its network.
+    """
     for key, record in records.items():
-        if found := results.unlike(records[first], record):
+        if found := results.unlike(records[first], record, among):
             raise SystemExit(f"{key} and {first} differ in {', '.join(found)}")
 
 
@@ -121,7 +126,7 @@ def ship_runs(
     """Copy the records of finished trials in `out` into the package, and the networks that are to be shipped.
 
     Trials that the package has already need not be in `out`: a seed more can be run on another machine, on the same
-    copy of the data and in the same precision. Nothing is written if they differ.
+    copy of the data and the same kind of device. Nothing is written if these differ.
 
     Args:
         out: folder of the trials, whose records lie in a folder of the same name in the package.
@@ -136,10 +141,7 @@ def ship_runs(
         raise SystemExit(f"no finished trial in {out}: run some first")
     shipped = {name: results.load_record(name) for name in results.list_records() if name.startswith(f"{out.name}/")}
     every = shipped | new  # a trial that was run again takes the earlier one's place
-    first = next(iter(every.values()))
-    for record in every.values():
-        if found := results.unlike(first, record, ("data", "device")):
-            raise SystemExit(f"{record['name']} and {first['name']} differ in {', '.join(found)}")
+    refuse_other_runs(every, next(iter(every)), ("data", "device"))
     named = what or {}
     records = [r | ({"what": named[r["trial"]]} if r["trial"] in named else {}) for _, r in sorted(every.items())]
     about = {"data": records[0]["data"], **results.circumstances(results.now())}  # before records change the checkout

@@ -77,8 +77,8 @@ def scale(u: Tensor, s: Tensor) -> Tensor:
     return u * s
 
 
-def hidden_width(channels: int, reduction: int, min_hidden: int = 1) -> int:
-    """Width of the layer between W₁ and W₂: max(C // r, min_hidden).
+def hidden_width(channels: int, reduction: int, min_hidden: int = 1, called: str = "min_hidden") -> int:
+    """Width of the layer between W₁ and W₂: max(C // r, min_hidden). `called` is what a message calls the last one.
 
     Raises:
         ValueError: r is below 1, or C // r is below 1 and `min_hidden` does not lift it to 1.
@@ -88,8 +88,8 @@ def hidden_width(channels: int, reduction: int, min_hidden: int = 1) -> int:
     hidden = max(channels // reduction, min_hidden)
     if hidden < 1:
         raise ValueError(
-            f"C // r leaves no hidden unit: C = {channels}, r = {reduction}, min_hidden = {min_hidden}; "
-            f"take r <= {channels} or min_hidden >= 1"
+            f"C // r leaves no hidden unit: C = {channels}, r = {reduction}, {called} = {min_hidden}; "
+            f"take r <= {channels} or {called} >= 1"
         )
     return hidden
 

@@ -159,11 +159,7 @@ class SKConv(nn.Module):
         )
         self.channels, self.attends = out_channels, attention and branches > 1
         if self.attends:
-            if reduction < 1 or max(out_channels // reduction, min_width) < 1:
-                raise ValueError(
-                    f"C = {out_channels}, r = {reduction} (at least 1) and min_width = {min_width} leave z no unit"
-                )
-            width = hidden_width(out_channels, reduction, min_width)  # d
+            width = hidden_width(out_channels, reduction, min_width, called="min_width")  # d
             self.fc1 = nn.Linear(out_channels, width, bias=False)  # W [d, C]
             self.norm = nn.BatchNorm1d(width)  # B
             self.fc2 = nn.Linear(width, branches * out_channels, bias=False)  # A, B, … of eq. 5, one below the other

@@ -127,6 +127,12 @@ def wait_until(what: Callable[[], bool], process: subprocess.Popen, seconds: flo
         time.sleep(0.01)
 
 
+def copy_checkout(target: Path) -> None:
+    """The checkout as it is now, without its history and without what git ignores."""
+    left_out = (".venv", ".git", ".cifar10", "runs", "build", "_build", "*.egg-info")
+    shutil.copytree(Path(__file__).parents[1], target, ignore=shutil.ignore_patterns(*left_out))
+
+
 def new_venv(folder: Path, with_pip: bool = False) -> tuple[Path, Path]:
     """A new environment's Python and its site-packages, which Windows has in other places."""
     venv.create(folder, with_pip=with_pip)

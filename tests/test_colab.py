@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sysconfig
 import time
@@ -17,7 +16,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import new_venv
+from conftest import copy_checkout, new_venv
 
 from senet_edu.course import read_chapter
 from senet_edu.training import checkpoint
@@ -54,9 +53,7 @@ def colab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site / "google" / "colab.py").write_text(COLAB, encoding="utf-8")
 
     clone = place / "clone"
-    shutil.copytree(
-        ROOT, clone, ignore=shutil.ignore_patterns(".venv", ".git", ".cifar10", "runs", "build", "_build", "*.egg-info")
-    )
+    copy_checkout(clone)
     git = ["git", "-C", clone, "-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
     for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "now"]):
         subprocess.run([*git, *arguments], check=True)

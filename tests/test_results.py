@@ -38,7 +38,7 @@ def test_shipped_records_are_complete(name: str) -> None:
     assert record["name"] == name
     assert record.keys() >= KEYS
     assert "+changes" not in record["commit"]
-    if "history" in record or "model" in record:
+    if "accuracy" in record and "network" not in record:  # of a run, not of what was measured on a network
         assert record.keys() >= {"model", "recipe", "seed", "history", "accuracy_per_class", "precision", "device"}
         assert len(record["history"]) == record["recipe"]["epochs"]
         assert statistics.mean(record["accuracy_per_class"]) == pytest.approx(record["accuracy"], abs=1e-4)
@@ -99,7 +99,7 @@ def test_recorded_speeds_are_those_the_course_promises() -> None:
     aims = {"ours_over_notebook": 2.5, "ours_over_timm": 1.0}
     assert speeds["targets"] == aims and speeds["ours_over_notebook"] == rate["ours"] / rate["notebook"]
     assert speeds["missed_by"] == {key: aim - speeds[key] for key, aim in aims.items() if speeds[key] < aim}
-    assert rate["ours"] > 2 * rate["notebook"]  # a target that is missed is missed by little
+    assert max(speeds["missed_by"].values(), default=0) <= 0.1  # a target that is missed is missed by little
     assert rate["ours"] >= max(rate[row] for row in rate if row != "ours, plain")
     assert waits["import_senet_edu"]["median"] <= 0.3
     assert waits["create_model_pretrained"]["median"] < 1

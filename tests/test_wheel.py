@@ -16,7 +16,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from conftest import new_venv
+from conftest import copy_checkout, new_venv
 
 ROOT = Path(__file__).resolve().parents[1]
 OFFLINE = {"SENET_EDU_OFFLINE": "1", "SENET_EDU_SPEED": "quick", "SENET_EDU_CIFAR10": ""}
@@ -28,11 +28,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("a place")
     pip = [sys.executable, "-m", "pip", "--quiet"]
     source = place / "source"  # building in the clone would leave build/ there
-    shutil.copytree(
-        ROOT,
-        source,
-        ignore=shutil.ignore_patterns(".venv", ".git", ".cifar10", "runs", "build", "_build", "*.egg-info"),
-    )
+    copy_checkout(source)
     subprocess.run([*pip, "wheel", source, "--no-deps", "--no-build-isolation", "-w", place], check=True)
     python, purelib = new_venv(place / "env")
     wheel = next(place.glob("senet_edu-*.whl"))

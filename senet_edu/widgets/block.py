@@ -87,9 +87,10 @@ def one_block(block: SEBlock, z: Tensor | Mapping[str, Tensor]) -> Blocks:
     """
     if not isinstance(block.gate, torch.nn.Sigmoid):
         raise ValueError(f"the explorer computes sigmoid gates (eq. 3); this block has {block.gate}")
-    if isinstance(z, Tensor):
-        z = {f"z {i}": row for i, row in enumerate(z.reshape(-1, z.shape[-1]))} if z.dim() in (1, 2) else {}
-    rows = z
+    if isinstance(z, Mapping):
+        rows = z
+    else:  # one row [C], or several
+        rows = {f"z {i}": row for i, row in enumerate(torch.atleast_2d(z))} if z.dim() in (1, 2) else {}
     if not rows:
         raise ValueError("no z to start from: give a tensor [C] or [N, C], or a name to each of several [C]")
     for name, row in rows.items():
